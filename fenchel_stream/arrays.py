@@ -1,0 +1,87 @@
+"""The few array operations that NumPy and torch spell differently.
+
+The mathematics is written once, in the names that ``numpy`` and ``torch`` share. It runs on
+NumPy views of the same memory where a step is so small that torch's cost per call would be most
+of it, and on torch tensors (CPU or CUDA) otherwise.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+Array: TypeAlias = Any
+"""A ``numpy.ndarray`` or a ``torch.Tensor``; one computation never mixes the two."""
+
+
+def namespace(x: Array) -> ModuleType:
+    """Return ``torch`` for a tensor and ``numpy`` for an array."""
+    return torch if isinstance(x, torch.Tensor) else np
+
+
+def as_array(x: Any, like: Array) -> Array:
+    """Return `x` in the library and on the device of `like`; floats in its precision too."""
+    if isinstance(like, torch.Tensor):
+        x = torch.as_tensor(x, device=like.device)
+        return x.to(like.dtype) if x.is_floating_point() else x
+    x = x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
+    return x.astype(like.dtype, copy=False) if x.dtype.kind == "f" else x
+
+
+def empty(like: Array, *shape: int) -> Array:
+    """Return uninitialised memory of the kind, precision and device of `like`."""
+    if isinstance(like, torch.Tensor):
+        return like.new_empty(shape)
+    return np.empty(shape, like.dtype)
+
+
+def with_ones(x: Array) -> Array:
+    """Put a column of ones in front of `x`, so that biases are the first column of ``W``."""
+    a = empty(x, x.shape[0], x.shape[1] + 1)
+    a[:, 0] = 1.0
+    a[:, 1:] = x
+    return a
+
+
+def inverse_spd(h: Array) -> Array:
+    """Invert a symmetric positive definite matrix.
+
+    On CUDA nothing waits for the result: the factorisation's status is not read.
+    """
+    if isinstance(h, torch.Tensor):
+        return torch.cholesky_inverse(torch.linalg.cholesky_ex(h).L)
+    if h.shape[0] == 1:
+        return 1.0 / h
+    return np.linalg.inv(h)
+
+
+def eye(like: Array) -> Array:
+    """Return the identity matrix of the size, kind, precision and device of square `like`."""
+    if isinstance(like, torch.Tensor):
+        return torch.eye(len(like), dtype=like.dtype, device=like.device)
+    return np.eye(len(like), dtype=like.dtype)
+
+
+def plus_outer(w: Array, q: Array, a: Array) -> Array:
+    """Return ``w + q^T a``."""
+    if isinstance(w, torch.Tensor):
+        return torch.addmm(w, q.T, a)
+    # NumPy multiplies a single row faster than it calls BLAS for it.
+    return w + (q.T * a if len(q) == 1 else q.T @ a)
+
+
+def squared_norm_bound(w: Array) -> Array:
+    """Return an upper bound of ``sigma_max(w)^2`` without iterating.
+
+    For the Gram matrix ``G`` of `w`, ``sigma_max(w)^8 <= trace(G^4) = ||G^2||_F^2``. The bound
+    exceeds the true value by at most the fourth root of the rank, and unlike a power iteration it
+    never falls below it, on which the monotone steps rely.
+    """
+    gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    scale = gram.max() + 1e-30
+    gram = gram / scale
+    gram = gram @ gram
+    return scale * (gram * gram).sum() ** 0.25

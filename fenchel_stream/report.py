@@ -1,0 +1,49 @@
+"""What one batch did to the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fenchel_stream.arrays import Array
+
+if TYPE_CHECKING:
+    from fenchel_stream.network import LiftedNetwork, Variables
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Figures of one call of `LiftedNetwork.learn_batch`, computed when they are read.
+
+    Nothing is computed, and no GPU waited for, unless a figure is asked for.
+    """
+
+    network: LiftedNetwork
+    targets: Array
+    before: Variables
+    after: Variables
+
+    @cached_property
+    def objective_before(self) -> float:
+        """Objective (13) at the feed-forward point, summed over the batch."""
+        return self._objective(self.before)
+
+    @cached_property
+    def objective_after(self) -> float:
+        """Objective (13) where the alternations ended, proximal term included."""
+        return self._objective(self.after)
+
+    @cached_property
+    def divergence(self) -> list[float]:
+        """Fenchel divergence ``B_l(X_{l+1}, U_l)`` of each hidden layer after the batch."""
+        return [float(b) for b in self.network.divergences(self.after)]
+
+    @cached_property
+    def displacement(self) -> list[float]:
+        """Distance ``||W_l - W_l^0||_F`` that each layer's weights moved."""
+        pairs = zip(self.after.weights, self.before.weights, strict=True)
+        return [float(((w - w0) ** 2).sum()) ** 0.5 for w, w0 in pairs]
+
+    def _objective(self, variables: Variables) -> float:
+        return float(self.network.objective_at(self.targets, variables, self.before.weights))
