@@ -1,0 +1,60 @@
+# The commands of the house. A second call installs nothing unless the requirements changed.
+#
+#     make demo PYTHON=python3.12     another interpreter
+#     make demo TORCH_INDEX=URL       torch from another index, as that of PyTorch's CPU builds
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install -c constraints.txt
+REQUIREMENTS := pyproject.toml constraints.txt
+
+# $(call install,WHAT): torch first where it has an index of its own, then what asks for it.
+define install
+$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch)
+$(PIP) $(1)
+endef
+
+.PHONY: help demo test lint check docs install clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*##/    make \1 -/p' Makefile
+
+demo: $(VENV)/.demo  ## learn a real stream, test-then-train, and plot how it went
+	rm -rf build/demo
+	$(BIN)/fenchel-stream run examples/demo.toml
+
+test: $(VENV)/.dev  ## every test and every docstring example, with coverage
+	$(BIN)/python -m pytest --cov
+
+lint: $(VENV)/.dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test  ## what must pass before a change lands
+
+docs: $(VENV)/.dev  ## the reference, as pages under build/docs
+	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs \
+		fenchel_stream fenchel_connectors
+
+install: $(BIN)/pip  ## the package alone, as the container image has it
+	$(call install,.)
+
+clean:  ## remove all that was made, except the environment
+	rm -rf build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find fenchel_stream connectors tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# pip, not python, says that the environment is whole: without python3-venv only pip is missing.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/pip
+	$(call install,-e '.[plots]')
+	touch $@
+
+$(VENV)/.dev: $(REQUIREMENTS) | $(BIN)/pip
+	$(call install,-e '.[dev]')
+	touch $(VENV)/.demo $@

@@ -1,0 +1,32 @@
+"""What every test shares: real data where the machine has it, and repeatable random cases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests have no screen
+
+# The same cases on every run: a failure in CI is a failure on the developer's machine.
+settings.register_profile("house", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("house")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout, or wherever FENCHEL_STREAM_DATA says."""
+    folder = Path(os.environ.get("FENCHEL_STREAM_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data sets at {folder}; FENCHEL_STREAM_DATA can name another folder")
+    return folder
