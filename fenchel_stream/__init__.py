@@ -1,5 +1,12 @@
 """Neural networks that learn streams by exact proximal block-coordinate steps."""
 
+from fenchel_stream.classifier import FenchelClassifier
 from fenchel_stream.network import LiftedNetwork
+from fenchel_stream.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 
-__all__ = ["LiftedNetwork"]
+__all__ = [
+    "FenchelClassifier",
+    "FenchelMultiTargetRegressor",
+    "FenchelRegressor",
+    "LiftedNetwork",
+]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from math import factorial, inf, log, pi
 
-from fenchel_stream.arrays import Array, namespace
+from fenchel_stream.arrays import Array, namespace, positive_part
 from fenchel_stream.errors import ConfigError
 
 
@@ -69,7 +69,7 @@ def _xlogx(v: Array) -> Array:
 
 def _softplus(u: Array) -> Array:
     xp = namespace(u)
-    return u.clip(0.0) + xp.log1p(xp.exp(-xp.abs(u)))
+    return positive_part(u) + xp.log1p(xp.exp(-xp.abs(u)))
 
 
 class Identity(Activation):
@@ -94,13 +94,13 @@ class ReLU(Activation):
     lower = 0.0
 
     def phi(self, u: Array) -> Array:
-        return u.clip(0.0)
+        return positive_part(u)
 
     def inverse(self, v: Array) -> Array:
         return v
 
     def dual(self, u: Array) -> Array:
-        return 0.5 * u * u.clip(0.0)
+        return 0.5 * u * positive_part(u)
 
     def primal(self, v: Array) -> Array:
         return 0.5 * v * v

@@ -27,8 +27,13 @@ def as_array(x: Any, like: Array) -> Array:
     if isinstance(like, torch.Tensor):
         x = torch.as_tensor(x, device=like.device)
         return x.to(like.dtype) if x.is_floating_point() else x
-    x = x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
+    x = as_numpy(x)
     return x.astype(like.dtype, copy=False) if x.dtype.kind == "f" else x
+
+
+def as_numpy(x: Any) -> Array:
+    """Return `x` as a NumPy array; a tensor on the CPU shares its memory."""
+    return x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
 def empty(like: Array, *shape: int) -> Array:
@@ -73,7 +78,26 @@ def plus_outer(w: Array, q: Array, a: Array) -> Array:
     return w + (q.T * a if len(q) == 1 else q.T @ a)
 
 
-def squared_norm_bound(w: Array) -> Array:
+def row_max(x: Array) -> Array:
+    """Return the largest element of each row (rows x 1)."""
+    if isinstance(x, torch.Tensor):
+        return x.amax(1, keepdim=True)
+    return np.maximum.reduce(x, axis=1, keepdims=True)
+
+
+def row_sum(x: Array) -> Array:
+    """Return the sum of each row (rows x 1)."""
+    if isinstance(x, torch.Tensor):
+        return x.sum(1, keepdim=True)
+    return np.add.reduce(x, axis=1, keepdims=True)
+
+
+def positive_part(x: Array) -> Array:
+    """Return ``max(x, 0)``."""
+    return x.clamp(min=0.0) if isinstance(x, torch.Tensor) else np.maximum(x, 0.0)
+
+
+def squared_norm_bound(w: Array) -> Array | float:
     """Return an upper bound of ``sigma_max(w)^2`` without iterating.
 
     For the Gram matrix ``G`` of `w`, ``sigma_max(w)^8 <= trace(G^4) = ||G^2||_F^2``. The bound
@@ -81,7 +105,10 @@ def squared_norm_bound(w: Array) -> Array:
     never falls below it, on which the monotone steps rely.
     """
     gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
-    scale = gram.max() + 1e-30
-    gram = gram / scale
-    gram = gram @ gram
-    return scale * (gram * gram).sum() ** 0.25
+    # In double precision, where the eighth power does not overflow.
+    if isinstance(gram, torch.Tensor):
+        square = (gram.double() @ gram.double()).reshape(-1)
+        return ((square @ square) ** 0.25).to(w.dtype)
+    gram = gram.astype(np.float64)
+    square = (gram @ gram).reshape(-1)
+    return float(square @ square) ** 0.25

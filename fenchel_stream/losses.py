@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from fenchel_stream.arrays import Array, as_array, namespace
+from fenchel_stream.arrays import Array, as_array, namespace, row_max, row_sum
 from fenchel_stream.errors import ConfigError, DataError
 
 
@@ -77,7 +77,7 @@ class CrossEntropy(Loss):
 
     def value(self, y: Array, u: Array) -> Array:
         xp = namespace(u)
-        shifted = u - xp.amax(u, axis=1, keepdims=True)
+        shifted = u - row_max(u)
         return (xp.log(xp.exp(shifted).sum(1)) - (y * shifted).sum(1)).sum()
 
     def gradient(self, y: Array, u: Array) -> Array:
@@ -86,9 +86,8 @@ class CrossEntropy(Loss):
 
 def softmax(u: Array) -> Array:
     """Return the softmax of each row of `u`."""
-    xp = namespace(u)
-    e = xp.exp(u - xp.amax(u, axis=1, keepdims=True))
-    return e / xp.sum(e, 1, keepdims=True)
+    e = namespace(u).exp(u - row_max(u))
+    return e / row_sum(e)
 
 
 def _as_matrix(y: Array, like: Array) -> Array:

@@ -175,12 +175,12 @@ class LiftedNetwork:
         settings
             The parameters of `LiftedNetwork`.
         """
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise ConfigError(f"sizes are inputs, hidden units, outputs, all positive; got {sizes}")
+        if len(sizes) < 2 or min(sizes) < 0 or 0 in sizes[1:-1]:
+            raise ConfigError(f"sizes are inputs, hidden units, outputs; got {sizes!r}")
         rng = np.random.default_rng(seed)
         weights = []
         for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-            limit = sqrt(6.0 / (inputs + outputs))
+            limit = sqrt(6.0 / max(inputs + outputs, 1))
             w = np.zeros((outputs, 1 + inputs))
             w[:, 1:] = rng.uniform(-limit, limit, (outputs, inputs))
             weights.append(w)
@@ -207,10 +207,10 @@ class LiftedNetwork:
         DataError
             The shapes do not fit the network, or a value is not finite.
         """
-        a = with_ones(self._inputs(X))
+        a = self._inputs(X)
         if len(Y) != len(a):
             raise DataError(f"X has {len(a)} rows, Y has {len(Y)}")
-        y = as_array(Y, like=a)
+        y = Y if isinstance(Y, torch.Tensor) else np.asarray(Y)
         for name, values in (("X", a), ("Y", y)):
             if not namespace(values).isfinite(values).all():
                 raise DataError(f"{name} holds values that are not finite; nothing was learnt")
@@ -219,6 +219,7 @@ class LiftedNetwork:
     def step(self, a: Array, y: Array) -> StepReport:
         """Learn a batch whose input `a` carries its column of ones and was checked."""
         now = self._feed_forward(a)
+        y = as_array(y, like=now.inputs[0])
         before = now.copy()
         targets = self.loss.encode(y, now.outputs[-1])
         for block, layer in self.schedule:
@@ -232,14 +233,16 @@ class LiftedNetwork:
 
         An array comes back for an array, a tensor for a tensor.
         """
-        outputs = self._feed_forward(with_ones(self._inputs(X))).outputs[-1]
-        if isinstance(X, torch.Tensor):
-            return torch.as_tensor(outputs)
-        return outputs.numpy(force=True) if isinstance(outputs, torch.Tensor) else outputs
+        outputs = self._feed_forward(self._inputs(X)).outputs[-1]
+        return as_array(outputs, like=X)
+
+    def outputs(self, a: Array) -> Array:
+        """Return the outputs of a NumPy input `a` that carries its column of ones."""
+        return as_array(self._feed_forward(a).outputs[-1], like=a)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
-        now = self._feed_forward(with_ones(self._inputs(X)))
+        now = self._feed_forward(self._inputs(X))
         targets = self.loss.encode(as_array(Y, like=now.inputs[0]), now.outputs[-1])
         return float(self.objective_at(targets, now, now))
 
@@ -260,14 +263,24 @@ class LiftedNetwork:
         return [self.activation.divergence(a[:, 1:], u).sum() for a, u in pairs]
 
     def _feed_forward(self, a: Array) -> Variables:
-        if namespace(a) is not namespace(self.weights[0]):
-            self.weights = [as_array(w, like=a) for w in self.weights]
-        inputs, outputs = [a], [a @ self.weights[0].T]
-        for w in self.weights[1:]:
+        a = self._placed(a)
+        weights = self.weights
+        if namespace(a) is not namespace(weights[0]):
+            weights = [as_array(w, like=a) for w in weights]
+        inputs, outputs = [a], [a @ weights[0].T]
+        for w in weights[1:]:
             a = with_ones(self.activation.phi(outputs[-1]))
             inputs.append(a)
             outputs.append(a @ w.T)
-        return Variables(list(self.weights), inputs, outputs, [None, *outputs[:-1]], {})
+        return Variables(list(weights), inputs, outputs, [None, *outputs[:-1]], {})
+
+    def _placed(self, a: Array) -> Array:
+        """Return `a` in the library that serves this much work best, in the network's precision."""
+        work = a.shape[0] * sum(w.shape[0] * w.shape[1] for w in self.weights)
+        if self.device == "cpu" and work < NUMPY_WORK:
+            a = a.numpy(force=True) if isinstance(a, torch.Tensor) else a
+            return a.astype(self.dtype, copy=False)
+        return torch.as_tensor(a, dtype=getattr(torch, self.dtype), device=self.device)
 
     def _move_w(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
         if layer not in now.metrics:
@@ -316,16 +329,11 @@ class LiftedNetwork:
         return (flat @ flat) * (gamma / len(a)), scale * self.rho[layer]
 
     def _inputs(self, X: Array) -> Array:
-        """Return X as an array of the library that serves this much work best."""
+        """Return X with its column of ones."""
         if getattr(X, "ndim", None) != 2 or X.shape[1] != self.n_inputs:
             shape = tuple(getattr(X, "shape", ()))
             raise DataError(f"X has shape {shape}; the network takes (rows, {self.n_inputs})")
-        work = X.shape[0] * sum(w.shape[0] * w.shape[1] for w in self.weights)
-        if self.device == "cpu" and work < NUMPY_WORK:
-            if isinstance(X, torch.Tensor):
-                X = X.numpy(force=True)
-            return np.asarray(X, self.dtype)
-        return torch.as_tensor(X, dtype=getattr(torch, self.dtype), device=self.device)
+        return with_ones(X)
 
     @property
     def n_inputs(self) -> int:
@@ -339,15 +347,14 @@ class LiftedNetwork:
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k); where they are 0 nothing changes."""
-        self._append(0, columns, axis=1)
+        w = self.weights[0]
+        self.weights[0] = namespace(w).concatenate([w, as_array(columns, like=w)], 1)
 
-    def grow_outputs(self, rows: Array) -> None:
-        """Append outputs with weights `rows` (k x (1 + units)), biases first."""
-        self._append(-1, rows, axis=0)
-
-    def _append(self, layer: int, block: Array, axis: int) -> None:
-        w = self.weights[layer]
-        self.weights[layer] = namespace(w).concatenate([w, as_array(block, like=w)], axis)
+    def grow_outputs(self, count: int) -> None:
+        """Append `count` outputs whose weights are 0."""
+        w = self.weights[-1]
+        rows = as_array(np.zeros((count, w.shape[1])), like=w)
+        self.weights[-1] = namespace(w).concatenate([w, rows], 0)
 
 
 def _pass(order: str, depth: int) -> tuple[Block, ...]:

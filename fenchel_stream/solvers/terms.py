@@ -31,7 +31,7 @@ class Term(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class HiddenTerm:
     """``lam B(V, U)``: the layer should produce the X-variable `target` above it."""
 
@@ -53,7 +53,7 @@ class HiddenTerm:
         return self.lam * (self.activation.phi(u) - self.target)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OutputTerm:
     """``L(Y, U)``: the last layer should produce the targets."""
 

@@ -22,7 +22,7 @@ from fenchel_stream.arrays import Array, eye, inverse_spd, plus_outer
 from fenchel_stream.solvers.terms import Term
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ProximalMetric:
     """What a W-step needs of its input ``A``: computed once, kept as long as ``A`` stays.
 

@@ -58,9 +58,12 @@ def x_update(
     """
     weights = w[:, 1:]
     m = activation.curvature * term.curvature * squared_norm_bound(weights)
+    keep = m / (mu + m)
+    pull = (1.0 - keep) * u_below
+    weights = weights / (mu + m)
     a = a + 0.0
     for _ in range(iterations):
-        s = (mu * u_below + m * s - term.gradient(u) @ weights) / (mu + m)
+        s = keep * s + pull - term.gradient(u) @ weights
         a[:, 1:] = activation.phi(s)
         u = a @ w.T
     return s, a, u

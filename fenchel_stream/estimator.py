@@ -1,0 +1,140 @@
+"""What the River estimators share: parameters, growth, and the rows that wait for a batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping
+from hashlib import blake2b
+from math import sqrt
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from river.utils import dataframe
+
+from fenchel_stream.arrays import Array
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.network import LiftedNetwork
+from fenchel_stream.report import StepReport
+from fenchel_stream.schema import Schema, frame_values, row_values
+
+
+class FenchelEstimator:
+    """A lifted network that grows with the features and outputs of a stream.
+
+    Growth is exact. A new feature or output enters the network with the batch that learns it, not
+    before; its first weights depend on its name and the seed, not on when it arrived. Features
+    that a row lacks, and those not learnt yet, are 0. Predicting never changes state.
+    """
+
+    _loss: str
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (64,),
+        activation: str = "relu",
+        lam: float = 1.0,
+        gamma: float | tuple[float, ...] | None = None,
+        rho: float = 0.0,
+        alternations: int = 1,
+        order: str = "top_down",
+        batch_size: int = 1,
+        device: str = "cpu",
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
+        self.hidden = hidden
+        self.activation = activation
+        self.lam = lam
+        self.gamma = gamma
+        self.rho = rho
+        self.alternations = alternations
+        self.order = order
+        self.batch_size = batch_size
+        self.device = device
+        self.dtype = dtype
+        self.seed = seed
+        self.network = LiftedNetwork.dense(
+            (0, *hidden, 0),
+            activation=activation,
+            loss=self._loss,
+            lam=lam,
+            gamma=gamma,
+            rho=rho,
+            alternations=alternations,
+            order=order,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+        )
+        self.schema = Schema(dtype)
+        self.report: StepReport | None = None
+        self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The report is about the last batch, and holds on to it; it is no part of what was learnt.
+        return {**self.__dict__, "report": None}
+
+    @abstractmethod
+    def _targets(self, y: list[Any], a: Array) -> Array:
+        """Return the targets of rows with input `a` as a matrix, the network grown to fit."""
+
+    def _learn_one(self, x: Mapping[Hashable, Any], y: Any) -> None:
+        values = row_values(x)
+        if self.batch_size == 1:
+            self._learn(tuple(x), values, [y])
+            return
+        self._waiting.append((dict(zip(x, values, strict=True)), y))
+        if len(self._waiting) >= self.batch_size:
+            self._learn_waiting()
+
+    def _learn_many(self, X: nw.DataFrame[Any], y: list[Any]) -> None:
+        if not len(X):
+            return
+        values = frame_values(X)
+        self._learn_waiting()
+        self._learn(tuple(X.columns), values, y)
+
+    def _learn_waiting(self) -> None:
+        if self._waiting:
+            rows, y = zip(*self._waiting, strict=True)
+            names = tuple(dict.fromkeys(name for row in rows for name in row))
+            values = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+            self._waiting = []
+            self._learn(names, values, list(y))
+
+    def _learn(self, names: tuple[Hashable, ...], values: Any, y: list[Any]) -> None:
+        new = self.schema.extend(names)
+        if new:
+            columns = [self._first_weights(name) for name in new]
+            self.network.grow_inputs(np.stack(columns, axis=1))
+        a = self.schema.place(names, values)
+        self.report = self.network.step(a, self._targets(y, a))
+
+    def _outputs_one(self, x: Mapping[Hashable, Any]) -> Array:
+        return self.network.outputs(self.schema.place(tuple(x), row_values(x)))
+
+    def _outputs_many(self, X: nw.DataFrame[Any]) -> Array:
+        return self.network.outputs(self.schema.place(tuple(X.columns), frame_values(X)))
+
+    def _first_weights(self, name: Hashable) -> Array:
+        """Return the first weights of a feature: zero without a hidden layer, else by its name."""
+        if not self.hidden:
+            return np.zeros(self.network.n_outputs)
+        text = f"{self.seed} {type(name).__name__} {name!r}"
+        key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+        # The number of features is not known while they arrive: Xavier's bound with as many
+        # inputs as units.
+        limit = sqrt(3.0 / self.hidden[0])
+        return np.random.default_rng(key).uniform(-limit, limit, self.hidden[0])
+
+
+def label_list(y: Any) -> list[Any]:
+    """Return a native series, array or sequence of labels as a list of Python objects."""
+    if isinstance(y, (list, tuple)):
+        return list(y)
+    if isinstance(y, np.ndarray):
+        return y.tolist()
+    return dataframe.into_series(y).to_list()

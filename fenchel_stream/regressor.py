@@ -1,0 +1,200 @@
+"""`FenchelRegressor` and `FenchelMultiTargetRegressor`: lifted networks with squared error."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from river import base
+from river.utils import dataframe
+
+from fenchel_stream.arrays import Array, as_numpy
+from fenchel_stream.errors import DataError
+from fenchel_stream.estimator import FenchelEstimator
+from fenchel_stream.targets import TargetScaler
+
+class _FenchelRegression(FenchelEstimator):
+    """A network with one output per target name, whose targets are scaled online."""
+
+    _loss = "squared_error"
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (64,),
+        activation: str = "relu",
+        lam: float = 1.0,
+        gamma: float | tuple[float, ...] | None = None,
+        rho: float = 0.0,
+        alternations: int = 1,
+        order: str = "top_down",
+        batch_size: int = 1,
+        device: str = "cpu",
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden, activation, lam, gamma, rho, alternations, order, batch_size, device, dtype, seed
+        )
+        self.outputs: list[Hashable] = []
+        self.scaler = TargetScaler()
+
+    def _targets(self, y: list[dict[Hashable, float]], a: Array) -> Array:
+        """Return scaled targets; a missing one is the network's own output, which it keeps."""
+        names = dict.fromkeys(name for row in y for name in row)
+        self._grow([name for name in names if name not in self.outputs])
+        targets = np.array([[row.get(name, np.nan) for name in self.outputs] for row in y])
+        last = self.network.weights
+        last[-1] = self.scaler.update(targets, as_numpy(last[-1])).astype(self.dtype)
+        targets = self.scaler.scale(targets)
+        missing = np.isnan(targets)
+        return np.where(missing, self.network.outputs(a), targets) if missing.any() else targets
+
+    def _grow(self, new: list[Hashable]) -> None:
+        if new:
+            self.outputs.extend(new)
+            self.network.grow_outputs(len(new))
+            self.scaler.grow(len(new))
+
+    def _values_one(self, x: Mapping[Hashable, Any]) -> list[float]:
+        return self.scaler.unscale(self._outputs_one(x))[0].tolist()
+
+    def _values_many(self, X: Any) -> Array:
+        return self.scaler.unscale(self._outputs_many(X))
+
+
+class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
+    """Neural network for regression that learns by exact proximal steps instead of gradient steps.
+
+    It needs no learning rate. Features should be standardised. The target is standardised online
+    by its running mean and standard deviation, so that its units do not matter; when they move,
+    the output weights are rescaled and every prediction stays as it was (see `TargetScaler`).
+
+    Parameters
+    ----------
+    hidden
+        Units of each hidden layer; ``()`` is a linear model.
+    activation
+        relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
+    lam
+        Weight of the Fenchel divergence between layers.
+    gamma
+        How much the old weights weigh, in samples; one number or one per layer. Larger is more
+        stable, smaller follows a change faster. By default 0.1 for hidden layers, 1 for the last.
+    rho
+        Weight decay.
+    alternations
+        Passes over the blocks of variables per batch, the paper's K.
+    order
+        ``top_down`` or ``paper``.
+    batch_size
+        Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
+        always learns its rows at once, as one batch.
+    device
+        ``cpu`` or a CUDA device.
+    dtype
+        ``float32`` or ``float64``.
+    seed
+        Of the initial weights.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from fenchel_stream import FenchelRegressor
+    >>> model = preprocessing.StandardScaler() | FenchelRegressor()
+    >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
+    MAE: 0.5
+    """
+
+    def learn_one(self, x: Mapping[Hashable, Any], y: float) -> None:
+        """Learn one row, at once or when `batch_size` rows have gathered.
+
+        Raises
+        ------
+        DataError
+            A feature is not a number or is infinite, or the target is not a finite number.
+        """
+        self._learn_one(x, {"y": _target(y)})
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn a frame of features and a series of targets as one batch.
+
+        Raises
+        ------
+        DataError
+            A column is not numeric or holds infinite values, or a target is not a finite number.
+        """
+        targets = dataframe.into_series(y).to_list()
+        self._learn_many(dataframe.into_frame(X), [{"y": _target(value)} for value in targets])
+
+    def predict_one(self, x: Mapping[Hashable, Any]) -> float:
+        """Return the prediction, 0 before anything was learnt."""
+        return self._values_one(x)[0] if self.outputs else 0.0
+
+    def predict_many(self, X: Any) -> Any:
+        """Return a series of predictions, in the library of `X`."""
+        frame = dataframe.into_frame(X)
+        values = self._values_many(frame)[:, 0] if self.outputs else np.zeros(len(frame))
+        return dataframe.to_native_series(values, name=None, like=frame)
+
+
+class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor):
+    """Neural network for several regression targets, with the parameters of `FenchelRegressor`.
+
+    Targets may appear at any time and be missing in a row: what a row does not tell, the network
+    keeps. Each target is scaled online on its own.
+
+    Examples
+    --------
+    >>> from fenchel_stream import FenchelMultiTargetRegressor
+    >>> model = FenchelMultiTargetRegressor()
+    >>> for _ in range(50):
+    ...     model.learn_one({"a": 1.0}, {"up": 1000.0, "down": -3.0})
+    ...     model.learn_one({"a": -1.0}, {"up": 2000.0})
+    >>> {name: round(value) for name, value in model.predict_one({"a": -1.0}).items()}
+    {'up': 2000, 'down': -3}
+    """
+
+    def learn_one(
+        self, x: Mapping[Hashable, Any], y: Mapping[Hashable, float], **kwargs: Any
+    ) -> None:
+        """Learn one row, at once or when `batch_size` rows have gathered.
+
+        Raises
+        ------
+        DataError
+            A feature is not a number or is infinite, or a target is not a finite number.
+        """
+        self._learn_one(x, {name: _target(value, name) for name, value in y.items()})
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn a frame of features and a frame of targets, null where missing, as one batch."""
+        rows = dataframe.into_frame(y).iter_rows(named=True)
+        targets = [
+            {name: _target(value, name) for name, value in row.items() if value is not None}
+            for row in rows
+        ]
+        self._learn_many(dataframe.into_frame(X), targets)
+
+    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Hashable, float]:
+        """Return a prediction for every target learnt so far."""
+        if not self.outputs:
+            return {}
+        return dict(zip(self.outputs, self._values_one(x), strict=True))
+
+    def predict_many(self, X: Any) -> Any:
+        """Return a frame of predictions, one column per target, in the library of `X`."""
+        frame = dataframe.into_frame(X)
+        values = self._values_many(frame).T if self.outputs else ()
+        return dataframe.to_native_frame(
+            dict(zip(self.outputs, values, strict=True)), like=frame
+        )
+
+
+def _target(y: Any, name: Hashable = None) -> float:
+    if not isinstance(y, (Real, np.bool_)) or not isfinite(y):
+        which = "the target" if name is None else f"target {name!r}"
+        raise DataError(f"{which} is {y!r}, not a finite number")
+    return float(y)
