@@ -7,6 +7,7 @@ The learner knows no file format and no broker. A *source* is found by the schem
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -20,6 +21,9 @@ Position = Mapping[str, Any]
 """Where a source goes on after a batch: JSON values only; its meaning is the source's own."""
 
 GROUP = "fenchel_stream.sources"
+
+RAW_LIMIT = 65_536
+"""Characters of a rejected record that `Reject.raw` keeps: a broken file can be one huge line."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,16 @@ class Batch:
         Where the source goes on after this batch.
     rejects
         The records between this batch and the one before that could not be decoded.
+    fixed_columns
+        Every batch of the stream has these columns (a CSV header says so), so that a column
+        that is missing here is missing everywhere.
     """
 
     rows: pl.DataFrame
     where: list[str]
     position: Position
     rejects: list[Reject] = field(default_factory=list)
+    fixed_columns: bool = False
 
 
 @runtime_checkable
@@ -85,7 +93,7 @@ def open_source(url: str, **options: Any) -> Source:
     Raises
     ------
     ConfigError
-        No installed package provides the scheme, or the source refuses its address.
+        No installed package provides the scheme, or the source refuses its address or an option.
 
     Examples
     --------
@@ -93,12 +101,28 @@ def open_source(url: str, **options: Any) -> Source:
     >>> next(open_source("river:Phishing").batches(2)).rows["target"].to_list()
     [True, True]
     """
+    source: Source = open_url(url, GROUP, **options)
+    return source
+
+
+def open_url(url: str, group: str, **options: Any) -> Any:
+    """Call what the entry point named by the scheme of `url` in `group` stands for."""
+    noun = group.rpartition(".")[2].removesuffix("s")
     scheme, colon, rest = url.partition(":")
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = {point.name: point for point in entry_points(group=group)}
     if not colon or scheme not in found:
         raise ConfigError(
-            f"source {url!r}: no source is installed for the scheme {scheme!r}; "
+            f"{noun} {url!r}: nothing is installed for the scheme {scheme!r}; "
             f"known schemes: {', '.join(sorted(found)) or 'none'}"
         )
-    source: Source = found[scheme].load()(rest, **options)
-    return source
+    make = found[scheme].load()
+    known = inspect.signature(make).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    for option in options:
+        if option not in known and not takes_any:
+            names = [p.name for p in known.values() if p.kind is p.KEYWORD_ONLY]
+            raise ConfigError(
+                f"{noun} {url!r}: unknown option {option!r}; "
+                f"{scheme} takes: {', '.join(names) or 'no options'}"
+            )
+    return make(rest, **options)

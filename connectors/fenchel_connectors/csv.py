@@ -1,0 +1,228 @@
+"""Comma-separated files, plain or gzip."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import polars as pl
+
+from fenchel_connectors.lines import (
+    LINE_LIMIT,
+    Lines,
+    check_file,
+    count_lines,
+    open_lines,
+    readable,
+)
+from fenchel_connectors.positions import counts
+from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.source import Batch, Position, Reject
+
+
+class CsvSource:
+    r"""Rows of a CSV file with a header line, every column as text.
+
+    What a text means is decided where it is learnt: an empty field is a missing value. A record is
+    found by the physical line on which it begins (``flights.csv.gz:17``; the header is line 1).
+    Blank lines are no records. A record is set aside, and costs no other, when it is
+
+    - ``ragged``: it has more or fewer fields than the header,
+    - ``invalid_utf8``: it holds bytes that are not UTF-8,
+    - ``nul``: it holds a NUL byte,
+    - ``oversized``: a field is longer than the limit of Python's csv module (128 KiB), or the line
+      longer than 16 MiB,
+    - ``malformed``: a quote does not close (within the same limits), or something other than a
+      delimiter follows a closing quote. Only the line on which the record begins is set aside
+      then, and reading goes on with the next.
+
+    Parameters
+    ----------
+    address
+        Path of the file. Gzip is recognised by its content.
+    delimiter
+        One character.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or the delimiter is none.
+
+    Notes
+    -----
+    A position is the byte in the unpacked file at which the next record begins, and the number of
+    lines before it.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fenchel_connectors import CsvSource
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "small.csv")
+    ...     _ = path.write_text("delay,carrier\n12,UA\n,DL\n7\n")
+    ...     batch = next(CsvSource(str(path)).batches(10))
+    >>> batch.rows.rows(), batch.where
+    ([('12', 'UA'), (None, 'DL')], ['small.csv:2', 'small.csv:3'])
+    >>> batch.rejects[0].where, batch.rejects[0].reason, batch.rejects[0].raw
+    ('small.csv:4', 'ragged', '7')
+    """
+
+    def __init__(self, address: str, *, delimiter: str = ",") -> None:
+        self.file = check_file(address, "csv")
+        try:
+            csv.reader([], delimiter=delimiter)
+        except TypeError as error:
+            raise ConfigError(f"csv: {error}, not {delimiter!r}") from error
+        if delimiter in '"\r\n\0':
+            raise ConfigError(f"csv: the delimiter cannot be {delimiter!r}")
+        self.delimiter = delimiter
+
+    def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
+        """Yield batches of at most `size` records, from `position` or from the start.
+
+        Raises
+        ------
+        DataError
+            The header cannot be used, or the file is damaged.
+        CheckpointError
+            `position` is not one of this file.
+        """
+        with open_lines(self.file) as lines:
+            columns = self._header(lines)
+            if position is not None:
+                lines.move_to(*counts(position, "offset", "line"))
+            while True:
+                first = lines.line + 1
+                rows = self._plain(lines, size, len(columns))
+                starts: list[int] | range = range(first, lines.line + 1)
+                rejects: list[Reject] = []
+                if not rows:
+                    rows, starts, rejects = self._careful(lines, size, len(columns))
+                    if not rows and not rejects:
+                        return
+                yield Batch(
+                    _frame(columns, rows),
+                    [f"{lines.name}:{line}" for line in starts],
+                    {"offset": lines.offset, "line": lines.line},
+                    rejects,
+                    fixed_columns=True,
+                )
+
+    @cached_property
+    def total(self) -> int | None:
+        """Number of records, where the file is small and quotes nothing."""
+        count = count_lines(self.file, unless=b'"')
+        return None if count is None else max(count - 1, 0)
+
+    def _header(self, lines: Lines) -> list[str]:
+        while (record := self._record(lines)) is not None:
+            if record.fields or record.fault:
+                break
+        else:
+            raise DataError(f"{lines.name}: is empty; its first line must name the columns")
+        columns = record.fields
+        if record.fault:
+            raise DataError(
+                f"{lines.name}: the header cannot be read ({record.fault} {record.detail}): "
+                f"{readable(record.raw)[:80]!r}"
+            )
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise DataError(f"{lines.name}: the header names {', '.join(map(repr, twice))} twice")
+        return columns
+
+    def _plain(self, lines: Lines, size: int, width: int) -> list[list[str]]:
+        """Take `size` records if each of the next lines is a good one; else take nothing."""
+        raw = lines.peek(size)[:size]
+        if not raw or max(map(len, raw)) >= LINE_LIMIT:
+            return []
+        joined = b"".join(raw)
+        if b"\0" in joined:
+            return []
+        try:
+            text = joined.removesuffix(b"\n").decode().split("\n")
+            rows = list(csv.reader(text, delimiter=self.delimiter, strict=True))
+        except (UnicodeDecodeError, csv.Error):
+            return []
+        # As many records as lines: no record spans lines, for an open quote at the end raises.
+        if len(rows) != len(raw) or set(map(len, rows)) != {width}:
+            return []
+        lines.take(len(raw))
+        return rows
+
+    def _careful(
+        self, lines: Lines, size: int, width: int
+    ) -> tuple[list[list[str]], list[int], list[Reject]]:
+        """Take `size` records one at a time: the good ones, where they begin, and the others."""
+        rows: list[list[str]] = []
+        starts: list[int] = []
+        rejects: list[Reject] = []
+        while len(rows) + len(rejects) < size:
+            line, record = lines.line + 1, self._record(lines)
+            if record is None:
+                break
+            fields, fault, detail, raw = record
+            if not fault and fields and len(fields) != width:
+                fault, detail = "ragged", f"{len(fields)} fields where the header has {width}"
+            if fault:
+                rejects.append(Reject(f"{lines.name}:{line}", fault, readable(raw), detail))
+            elif fields:
+                rows.append(fields)
+                starts.append(line)
+        return rows, starts, rejects
+
+    def _record(self, lines: Lines) -> _Record | None:
+        """Take the next record, be it good, blank or at fault."""
+        taken = length = 0
+
+        def feed() -> Iterator[str]:
+            nonlocal taken, length
+            while len(ahead := lines.peek(taken + 1)) > taken:
+                line = ahead[taken]
+                taken += 1
+                length += len(line)
+                if length >= LINE_LIMIT:
+                    raise csv.Error(f"record larger than the limit ({LINE_LIMIT} bytes)")
+                yield line.decode("utf-8", "surrogateescape")
+
+        fields: list[str] = []
+        fault = detail = ""
+        try:
+            fields = next(csv.reader(feed(), delimiter=self.delimiter, strict=True))
+        except StopIteration:
+            return None
+        except csv.Error as error:
+            # A stray quote runs on until it meets another, perhaps at the end of the file: the
+            # lines that it has swallowed are read again.
+            fault = "oversized" if taken == 1 and "limit" in str(error) else "malformed"
+            detail = str(error)
+            taken = 1
+        raw = b"".join(lines.peek(taken)[:taken])
+        lines.take(taken)
+        if not fault and b"\0" in raw:
+            fault = "nul"
+        if not fault:
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                fault, detail = "invalid_utf8", f"byte {error.start} of the record: {error.reason}"
+        return _Record(fields, fault, detail, raw)
+
+
+class _Record(NamedTuple):
+    fields: list[str]
+    fault: str
+    detail: str
+    raw: bytes
+
+
+def _frame(columns: list[str], rows: list[list[str]]) -> pl.DataFrame:
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    return pl.DataFrame(
+        [
+            pl.Series(name, [text or None for text in texts] if "" in texts else texts, pl.String)
+            for name, texts in zip(columns, values, strict=True)
+        ]
+    )

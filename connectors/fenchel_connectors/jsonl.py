@@ -1,0 +1,189 @@
+"""JSON lines: a file, plain or gzip, or standard input."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from fenchel_connectors.lines import (
+    LINE_LIMIT,
+    Lines,
+    check_file,
+    count_lines,
+    open_lines,
+    readable,
+)
+from fenchel_connectors.positions import counts
+from fenchel_connectors.records import to_frame
+from fenchel_stream.source import Batch, Position, Reject
+
+
+class JsonlSource:
+    r"""Rows of a file with one JSON object a line.
+
+    A batch has the union of its rows' keys, null where a row lacks one; of a key that a row has
+    twice, the last value counts. Nested objects and lists stay in the frame as Python objects, so
+    that a nested column nobody learns from costs no row; so do columns of mixed types. A record is
+    found by its physical line (``events.jsonl:17``, ``stdin:17``; the first is line 1). Blank lines
+    are no records. A line is set aside, and costs no other, when it is
+
+    - ``malformed``: not JSON,
+    - ``invalid_utf8``: not UTF-8,
+    - ``too_deep``: nested more than about a thousand times,
+    - ``non_finite``: it holds NaN, Infinity or a number too large for a float, none of which is
+      JSON,
+    - ``non_object``: it is JSON, but no object,
+    - ``oversized``: longer than 16 MiB.
+
+    Parameters
+    ----------
+    address
+        Path of the file, or ``-`` for standard input. Gzip is recognised by its content.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file.
+
+    Notes
+    -----
+    A position is the byte in the unpacked file at which the next line begins, and the number of
+    lines before it. Standard input knows lines only: to resume, send the same stream from its
+    beginning, and the lines already learnt are passed over. There a batch comes when `size`
+    records have arrived or the stream ends, never sooner.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fenchel_connectors import JsonlSource
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "small.jsonl")
+    ...     _ = path.write_text('{"a": 1}\n{"a": 2, "b": "x"}\n[3]\n')
+    ...     batch = next(JsonlSource(str(path)).batches(10))
+    >>> batch.rows.rows(), batch.where
+    ([(1, None), (2, 'x')], ['small.jsonl:1', 'small.jsonl:2'])
+    >>> batch.rejects[0].where, batch.rejects[0].reason
+    ('small.jsonl:3', 'non_object')
+    """
+
+    def __init__(self, address: str) -> None:
+        self.live = address == "-"
+        self.file = Path(address) if self.live else check_file(address, "jsonl")
+
+    def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
+        """Yield batches of at most `size` records, from `position` or from the start.
+
+        Raises
+        ------
+        DataError
+            The file is damaged.
+        CheckpointError
+            `position` is not one of this file.
+        """
+        with open_lines(self.file) as lines:
+            if position is not None and self.live:
+                lines.skip(*counts(position, "line"))
+            elif position is not None:
+                lines.move_to(*counts(position, "offset", "line"))
+            while True:
+                first = lines.line + 1
+                rows = _plain(lines, size)
+                numbers: list[int] | range = range(first, lines.line + 1)
+                rejects: list[Reject] = []
+                if not rows:
+                    rows, numbers, rejects = _careful(lines, size)
+                    if not rows and not rejects:
+                        return
+                here = {"line": lines.line}
+                yield Batch(
+                    to_frame(rows),
+                    [f"{lines.name}:{number}" for number in numbers],
+                    here if self.live else {"offset": lines.offset, **here},
+                    rejects,
+                )
+
+    @cached_property
+    def total(self) -> int | None:
+        """Number of records, where the file is small."""
+        return None if self.live else count_lines(self.file)
+
+
+def _plain(lines: Lines, size: int) -> list[dict[str, Any]]:
+    """Take `size` records if each of the next lines is a good one; else take nothing."""
+    raw = lines.peek(size)[:size]
+    try:
+        rows = list(map(orjson.loads, raw))
+    except orjson.JSONDecodeError:
+        return []
+    if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
+        return []
+    lines.take(len(raw))
+    return rows
+
+
+def _careful(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[int], list[Reject]]:
+    """Take `size` records one at a time: the good ones, their lines, and the others."""
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    rejects: list[Reject] = []
+    while len(rows) + len(rejects) < size and (ahead := lines.peek(1)):
+        raw = ahead[0]
+        lines.take(1)
+        if not raw.strip():
+            continue
+        row, fault, detail = _parse(raw)
+        if fault:
+            rejects.append(Reject(f"{lines.name}:{lines.line}", fault, readable(raw), detail))
+        else:
+            rows.append(row)
+            numbers.append(lines.line)
+    return rows, numbers, rejects
+
+
+def _parse(raw: bytes) -> tuple[dict[str, Any], str, str]:
+    """Return the object on a line, or why there is none: a reason and its detail."""
+    if len(raw) >= LINE_LIMIT:
+        return {}, "oversized", f"longer than {LINE_LIMIT} bytes"
+    try:
+        row = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return {}, _fault(raw, error), str(error)
+    if not isinstance(row, dict):
+        return {}, "non_object", f"{type(row).__name__} where an object belongs"
+    return row, "", ""
+
+
+def _fault(raw: bytes, error: orjson.JSONDecodeError) -> str:
+    """Name what keeps a line from being read: Python's slower parser can tell more."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    if "depth" in str(error) or "ecursion" in str(error):
+        return "too_deep"
+    try:
+        json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_finite)
+    except _NonFiniteError:
+        return "non_finite"
+    except RecursionError:
+        return "too_deep"
+    except ValueError:
+        pass
+    return "malformed"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NonFiniteError
+    return number
+
+
+class _NonFiniteError(Exception):
+    """A number that JSON or a float cannot hold."""

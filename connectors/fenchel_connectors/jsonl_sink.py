@@ -1,0 +1,99 @@
+"""Predictions and rejects as JSON lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from fenchel_connectors.positions import counts
+from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.source import Position
+
+OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+class JsonlSink:
+    r"""A file that takes one JSON object a line, after what it holds already.
+
+    A run that starts afresh calls ``truncate(None)``; one that resumes calls ``truncate`` with the
+    position that its checkpoint kept, which drops the lines of the batches that it will learn
+    again. NaN and infinities are written as null, and keys that are no text as text (True as
+    ``"true"``).
+
+    Parameters
+    ----------
+    address
+        Path of the file. It is made if it does not exist; its folder is not.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fenchel_connectors import JsonlSink
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "predictions.jsonl")
+    ...     sink = JsonlSink(str(path))
+    ...     sink.write([{"where": "a.csv:2", "proba": {False: 0.75, True: 0.25}}])
+    ...     kept = sink.position
+    ...     sink.write([{"where": "a.csv:3"}])
+    ...     sink.truncate(kept)
+    ...     sink.close()
+    ...     path.read_text(), kept
+    ('{"where":"a.csv:2","proba":{"false":0.75,"true":0.25}}\n', {'bytes': 55})
+    """
+
+    def __init__(self, address: str) -> None:
+        if not address:
+            raise ConfigError("jsonl: needs a path, as in jsonl:predictions.jsonl")
+        self.path = Path(address)
+        try:
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Append one line per record; they may wait in memory until `flush`."""
+        self._file.write(b"".join([orjson.dumps(row, str, OPTIONS) for row in records]))
+
+    def flush(self) -> None:
+        """Return once everything written so far is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    @property
+    def position(self) -> Position:
+        """The length of the file, lines that wait in memory included."""
+        return {"bytes": self._file.tell()}
+
+    def truncate(self, position: Position | None) -> None:
+        """Drop every line after `position`, or all of them where it is None.
+
+        Raises
+        ------
+        CheckpointError
+            The file is shorter than it was at `position`.
+        """
+        (keep,) = [0] if position is None else counts(position, "bytes")
+        self._file.flush()
+        found = os.fstat(self._file.fileno()).st_size
+        if found < keep:
+            raise CheckpointError(
+                f"{self.path}: holds {found} bytes, but the checkpoint was made when it held "
+                f"{keep}; put the file back, or start afresh"
+            )
+        self._file.truncate(keep)
+        self._file.seek(keep)
+
+    def close(self) -> None:
+        """Flush and close the file; closing twice does no harm."""
+        if not self._file.closed:
+            self.flush()
+            self._file.close()

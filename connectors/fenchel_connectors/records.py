@@ -1,0 +1,51 @@
+"""From records (dicts) to a frame that keeps every value as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+EXACT = 2**53  # beyond it, not every integer is a float64
+
+
+def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
+    """Return one row per record and one column per key, null where a record lacks the key.
+
+    Columns stand in the order in which their keys appear. A column whose values have one type, or
+    are integers and floats that a float holds exactly, has that type. A column of mixed types, or
+    of values such as nested dicts that are no column type, holds the Python objects themselves
+    (polars' Object): 1.5 beside "abc" stays 1.5.
+
+    Examples
+    --------
+    >>> from fenchel_connectors.records import to_frame
+    >>> to_frame([{"a": 1, "b": 1.5}, {"b": "abc", "c": True}]).rows()
+    [(1, 1.5, None), (None, 'abc', True)]
+    """
+    keys = list(dict.fromkeys(chain.from_iterable(records)))
+    if not all(type(key) is str for key in keys):
+        return to_frame([{str(key): value for key, value in row.items()} for row in records])
+    if not keys:
+        return pl.DataFrame(height=len(records))
+    return pl.DataFrame([_column(key, [row.get(key) for row in records]) for key in keys])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    kinds = set(map(type, values))
+    if any(issubclass(kind, np.generic) for kind in kinds):
+        return _column(name, [v.item() if isinstance(v, np.generic) else v for v in values])
+    kinds.discard(type(None))
+    if kinds <= {float}:
+        return pl.Series(name, values, pl.Float64 if kinds else pl.Null)
+    if kinds == {int, float} and all(abs(value) <= EXACT for value in values if type(value) is int):
+        return pl.Series(name, values, pl.Float64, strict=False)
+    if len(kinds) == 1 and not kinds & {dict, list, tuple}:
+        try:
+            return pl.Series(name, values)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            pass  # no column type: an integer beyond 128 bits, an object of some library
+    return pl.Series(name, values, pl.Object)
