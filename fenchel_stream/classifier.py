@@ -106,7 +106,8 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         """Return the probability of every class learnt so far."""
         if not self.classes:
             return {}
-        return dict(zip(self.classes, softmax(self._outputs_one(x))[0].tolist(), strict=True))
+        probabilities = softmax(self._outputs_one(x).astype(np.float64))
+        return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
 
     def predict_one(self, x: Mapping[Hashable, Any]) -> base.typing.ClfTarget | None:
         """Return the most probable class, or None before any label was learnt."""
@@ -119,8 +120,8 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         frame = dataframe.into_frame(X)
         if not self.classes:
             return dataframe.to_native_frame({}, like=frame)
-        probabilities = softmax(self._outputs_many(frame))
-        columns = zip(self.classes, probabilities.T.astype(np.float64), strict=True)
+        probabilities = softmax(self._outputs_many(frame).astype(np.float64))
+        columns = zip(self.classes, probabilities.T, strict=True)
         return dataframe.to_native_frame(dict(columns), like=frame)
 
     def predict_many(self, X: Any) -> Any:
