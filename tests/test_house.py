@@ -72,12 +72,6 @@ def tracked(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def project(root: Path) -> dict[str, object]:
-    loaded: dict[str, object] = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    return loaded
-
-
-@pytest.fixture(scope="module")
 def pins(root: Path) -> dict[str, str]:
     lines = (root / "constraints.txt").read_text().splitlines()
     stated = [line for line in lines if line and not line.startswith("#")]
@@ -131,13 +125,14 @@ def test_the_learner_knows_no_connector(root: Path) -> None:
     assert [path for path in learner if forbidden.search(path.read_text())] == []
 
 
-def test_the_installed_entry_points_are_those_of_the_project(project: dict[str, object]) -> None:
-    declared = project["entry-points"]["fenchel_stream.sources"]  # type: ignore[index]
-    installed = {p.name: p.value for p in entry_points(group="fenchel_stream.sources")}
-    assert installed.items() >= declared.items(), "reinstall: the metadata is older than pyproject"
-    for name in declared:
-        (point,) = entry_points(group="fenchel_stream.sources", name=name)
-        assert isinstance(point.load(), type)
+def test_the_installed_entry_points_are_those_of_the_project(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    scripts = {"console_scripts": project["scripts"]}
+    for group, declared in {**scripts, **project["entry-points"]}.items():
+        installed = {point.name: point for point in entry_points(group=group)}
+        stale = {name for name in declared if installed[name].value != declared[name]}
+        assert not stale, "install again: the metadata is older than pyproject.toml"
+        assert all(callable(installed[name].load()) for name in declared)
 
 
 def test_the_constraints_pin_all_that_is_installed_for_us(pins: dict[str, str]) -> None:
