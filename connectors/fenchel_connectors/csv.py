@@ -219,10 +219,5 @@ class _Record(NamedTuple):
 
 
 def _frame(columns: list[str], rows: list[list[str]]) -> pl.DataFrame:
-    values = zip(*rows, strict=True) if rows else [()] * len(columns)
-    return pl.DataFrame(
-        [
-            pl.Series(name, [text or None for text in texts] if "" in texts else texts, pl.String)
-            for name, texts in zip(columns, values, strict=True)
-        ]
-    )
+    values = [[text or None for text in row] if "" in row else row for row in rows]
+    return pl.DataFrame(values, dict.fromkeys(columns, pl.String), orient="row")
