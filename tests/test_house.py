@@ -16,7 +16,7 @@ import sys
 import tomllib
 import zipfile
 from functools import cached_property
-from importlib.metadata import distribution, entry_points
+from importlib.metadata import distribution, entry_points, packages_distributions
 from pathlib import Path
 from textwrap import dedent
 
@@ -123,6 +123,22 @@ def test_the_learner_knows_no_connector(root: Path) -> None:
     forbidden = re.compile(r"^\s*(from|import)\s+(fenchel_connectors|kafka)\b", re.MULTILINE)
     learner = (root / "fenchel_stream").rglob("*.py")
     assert [path for path in learner if forbidden.search(path.read_text())] == []
+
+
+def test_every_package_that_is_imported_is_required(root: Path) -> None:
+    pattern = re.compile(r"^ *(?:from|import) (\w+)", re.MULTILINE)
+    sources = [*root.glob("fenchel_stream/**/*.py"), *root.glob("connectors/**/*.py")]
+    imported = {name for path in sources for name in pattern.findall(path.read_text())}
+    ours = {fenchel_stream.__name__, fenchel_connectors.__name__}
+    providers = packages_distributions()
+    needed = {
+        canonicalize_name(provider)
+        for name in imported & providers.keys() - ours
+        for provider in providers[name]
+    }
+    stated = [Requirement(line) for line in distribution(NAME).requires or []]
+    shipped = [r for r in stated if r.marker is None or r.marker.evaluate({"extra": "plots"})]
+    assert needed == {canonicalize_name(requirement.name) for requirement in shipped}
 
 
 def test_the_installed_entry_points_are_those_of_the_project(root: Path) -> None:
