@@ -134,13 +134,13 @@ class RowCheck:
         ys = [self._target(rows, name, faults) for name in self.targets]
         apart = self.ignore.union(self.targets)
         xs = [self._feature(rows[name], faults) for name in rows.columns if name not in apart]
-        X = pl.DataFrame(xs) if xs else pl.DataFrame(height=rows.height)
-        y = pl.DataFrame(ys) if self.kind == "multi-target" else ys[0]
+        X = _frame(xs, rows.height)
+        y = _frame(ys, rows.height) if self.kind == "multi-target" else ys[0]
         if not faults:
             return CheckedRows(X, y, batch.where, [])
         keep = [number for number in range(rows.height) if number not in faults]
         rejects = _rejects(batch, faults)
-        X = X[keep] if xs else pl.DataFrame(height=len(keep))
+        X = X[keep] if xs else _frame([], len(keep))
         return CheckedRows(X, y[keep], [batch.where[number] for number in keep], rejects)
 
     def _check_names(self, batch: Batch) -> None:
@@ -211,6 +211,12 @@ class RowCheck:
             return False
         self._unusable[name] += unusable
         return self._unusable[name] >= limit
+
+
+def _frame(columns: list[pl.Series], height: int) -> pl.DataFrame:
+    # By name and not by list: there polars would give a column without a name one of its own.
+    named = {column.name: column for column in columns}
+    return pl.DataFrame(named) if columns else pl.DataFrame(height=height)
 
 
 def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
-from fenchel_stream.errors import CheckpointError, DataError
+from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.source import RAW_LIMIT, Batch, Position, Reject
 
 
@@ -36,6 +36,11 @@ class IterableSource:
     name
         What labels and messages call it: the third record is ``iterable:3``.
 
+    Raises
+    ------
+    ConfigError
+        `iterable` is text, or nothing that can be iterated over.
+
     Notes
     -----
     A position is the number of records (in frames: rows) before the next one.
@@ -56,7 +61,13 @@ class IterableSource:
         target: str = "target",
         name: str = "iterable",
     ) -> None:
-        self.iterable = [iterable] if _is_frame(iterable) else iterable
+        items = [iterable] if _is_frame(iterable) else iterable
+        if isinstance(items, (str, bytes)) or not (callable(items) or isinstance(items, Iterable)):
+            raise ConfigError(
+                f"iterable: {iterable!r} holds no records; this source is for Python objects, and "
+                f"a file is read by csv:, jsonl: or parquet:"
+            )
+        self.iterable = items
         self.target = target
         self.name = name
 

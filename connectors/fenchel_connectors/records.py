@@ -31,7 +31,8 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
         return to_frame([{str(key): value for key, value in row.items()} for row in records])
     if not keys:
         return pl.DataFrame(height=len(records))
-    return pl.DataFrame([_column(key, [row.get(key) for row in records]) for key in keys])
+    # By name and not by list: there polars would give a column without a name one of its own.
+    return pl.DataFrame({key: _column(key, [row.get(key) for row in records]) for key in keys})
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from streams import assert_resumable, read
 
 from fenchel_connectors import CsvSource, lines
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.source import Batch, Reject
+from tests.connectors.streams import assert_resumable, read
 
 Rows = list[tuple[str | None, ...]]
 
@@ -225,9 +225,12 @@ def test_resuming_seeks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(lines.Lines, "_discard", None)
     taken: list[int] = []
     take = lines.Lines.take
-    monkeypatch.setattr(
-        lines.Lines, "take", lambda self, count: (taken.append(count), take(self, count))[1]
-    )
+
+    def counting(self: lines.Lines, count: int) -> None:
+        taken.append(count)
+        take(self, count)
+
+    monkeypatch.setattr(lines.Lines, "take", counting)
     ((_, _, rows, where, *_),) = read(source, 10, {"offset": 1_000_002, "line": 500_001})
     assert (rows, where) == ([("'last'",)], ["a.csv:500002"])
     assert sum(taken) == 2  # the header and the last line
