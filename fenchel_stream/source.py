@@ -116,11 +116,10 @@ def open_url(url: str, group: str, **options: Any) -> Any:
             f"known schemes: {', '.join(sorted(found)) or 'none'}"
         )
     make = found[scheme].load()
-    known = inspect.signature(make).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    _, *parameters = inspect.signature(make).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     for option in options:
-        if option not in known and not takes_any:
-            names = [p.name for p in known.values() if p.kind is p.KEYWORD_ONLY]
+        if option not in names and len(names) == len(parameters):
             raise ConfigError(
                 f"{noun} {url!r}: unknown option {option!r}; "
                 f"{scheme} takes: {', '.join(names) or 'no options'}"
