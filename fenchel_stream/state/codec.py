@@ -1,0 +1,106 @@
+"""`pack` and `restore`, what the rest of the project sees of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fenchel_stream.errors import CheckpointError
+from fenchel_stream.state.callables import Callables
+from fenchel_stream.state.classes import ALLOWED
+from fenchel_stream.state.packer import Packer
+from fenchel_stream.state.restorer import Restorer
+
+
+def pack(
+    obj: Any, path: str = "", allow: tuple[str, ...] = ALLOWED
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the state of `obj` as a JSON tree and named arrays.
+
+    Parameters
+    ----------
+    obj
+        Anything made of Python's and NumPy's own types, tensors, and objects of `allow`.
+    path
+        What error messages and arrays call `obj`; if empty, the keys of a dict name its parts.
+    allow
+        Packages whose classes may be stored.
+
+    Returns
+    -------
+    tree, arrays
+        The arrays share memory with `obj`: write or copy them before it changes.
+
+    Raises
+    ------
+    CheckpointError
+        Something in `obj` has state that cannot be seen, or is code that a fresh object may not
+        have; the message names it.
+
+    Examples
+    --------
+    >>> from river import stats
+    >>> from fenchel_stream.state import pack, restore
+    >>> mean = stats.Mean()
+    >>> mean.update(3.0)
+    >>> tree, arrays = pack(mean)
+    >>> restore(stats.Mean(), tree, arrays).get()
+    3.0
+    """
+    tree, arrays = Packer(allow).run(obj, path)
+    if any(node["kind"] == Callables.tag for node in tree["nodes"]):
+        # Code is not stored: make sure now, not when the state is needed, that a new object has it.
+        restore(_fresh_like(obj), tree, arrays, allow)
+    return tree, arrays
+
+
+def restore(
+    fresh: Any,
+    tree: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    allow: tuple[str, ...] = ALLOWED,
+) -> Any:
+    """Put a packed state into `fresh` and return it.
+
+    Parameters
+    ----------
+    fresh
+        A new object of the configuration of the one that was packed. It keeps its identity, its
+        functions and its devices; everything else becomes what it was. None restores data alone.
+        After an error it is in no defined state: build another.
+    tree, arrays
+        What `pack` returned.
+    allow
+        Packages whose classes may be made.
+
+    Raises
+    ------
+    CheckpointError
+        The state is not that of an object like `fresh`, or names what is not allowed.
+    """
+    name = type(fresh).__name__
+    try:
+        restored = Restorer(tree["nodes"], arrays, allow).run(tree["root"], fresh)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise CheckpointError(f"the stored state does not fit this {name}: {e!r}") from e
+    if fresh is not None and type(restored) is not type(fresh):
+        raise CheckpointError(
+            f"the stored state is that of a {type(restored).__name__}, not {name}"
+        )
+    return restored
+
+
+def _fresh_like(obj: Any) -> Any:
+    """Return a new object of the configuration of `obj`, as far as River can make one."""
+    if isinstance(obj, dict):
+        return {key: _fresh_like(value) for key, value in obj.items()}
+    if isinstance(obj, list):
+        return [_fresh_like(value) for value in obj]
+    if not hasattr(type(obj), "_get_params"):
+        return None
+    params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
+    # River copies a list of models with all that they have learnt.
+    lists = {name: value for name, value in params.items() if type(value) is list}
+    return obj.clone({name: _fresh_like(value) for name, value in lists.items()})

@@ -1,0 +1,168 @@
+"""Containers and objects: a class, attributes, and what the container holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from inspect import getattr_static
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fenchel_stream.errors import CheckpointError
+from fenchel_stream.state.atoms import unpack_atom
+from fenchel_stream.state.classes import (
+    STANDARD,
+    attributes,
+    class_name,
+    container_of,
+    find_class,
+    keeps_all_in_attributes,
+    set_attributes,
+)
+from fenchel_stream.state.kind import LATER, Kind, Node
+
+if TYPE_CHECKING:
+    from fenchel_stream.state.packer import Packer
+    from fenchel_stream.state.restorer import Restorer
+
+
+class Objects(Kind):
+    """Instances of the standard containers and of classes of the allowed packages.
+
+    A class may say what belongs to its state by a ``__getstate__`` that returns a dict.
+    """
+
+    tag = "object"
+
+    def holds(self, obj: Any, allow: tuple[str, ...]) -> bool:
+        cls: Any = type(obj)
+        if class_name(cls, allow) is None or not keeps_all_in_attributes(cls):
+            return False
+        return not _has_getstate(cls) or isinstance(obj.__getstate__(), dict)
+
+    def pack(self, obj: Any, path: str, packer: Packer) -> Node:
+        cls: Any = type(obj)
+        node: Node = {"class": class_name(cls, packer.allow)}
+        state = obj.__getstate__() if _has_getstate(cls) else attributes(obj)
+        if state:
+            node["attributes"] = {
+                name: _own_function(obj, value)
+                or packer.link(value, f"{path}.{name}" if path else name)
+                for name, value in state.items()
+            }
+        container: Any = container_of(cls)
+        if container is defaultdict:
+            # First, because a factory may hold the factories of the values.
+            node["factory"] = packer.link(obj.default_factory, f"{path}.default_factory")
+        if issubclass(container, dict):
+            pairs = node["pairs"] = []
+            for key, value in container.items(obj):
+                where = f"{path}[{key!r}]" if path or type(key) is not str else key
+                pairs += [packer.link(key, f"key {key!r} of {path}"), packer.link(value, where)]
+        elif container is not object:
+            items = enumerate(container.__iter__(obj))
+            node["items"] = [packer.link(item, f"{path}[{i}]") for i, item in items]
+        if container is deque:
+            node["maxlen"] = obj.maxlen
+        return node
+
+    def children(self, node: Node, fresh: Any, restorer: Restorer) -> Iterator[tuple[Any, Any]]:
+        own = {} if fresh is None else attributes(fresh)
+        for name, value in node.get("attributes", {}).items():
+            if not _is_own_function(value):
+                yield value, own.get(name)
+        yield node.get("factory"), getattr(fresh, "default_factory", None)
+        for key, value in _pairs(node):
+            known = isinstance(fresh, dict) and not isinstance(key, list)
+            yield key, None
+            yield value, dict.get(fresh, unpack_atom(key, restorer.allow)) if known else None
+        items = iter(fresh) if isinstance(fresh, (list, tuple, deque)) else iter(())
+        for item in node.get("items", ()):
+            yield item, next(items, None)
+
+    def start(self, node: Node, number: int, restorer: Restorer) -> Any:
+        cls = find_class(node["class"], restorer.allow)
+        container: Any = container_of(cls)
+        if container in (tuple, frozenset):
+            return LATER
+        obj = restorer.claim(number, cls)
+        if obj is None or (container is deque and obj.maxlen != node["maxlen"]):
+            obj = container.__new__(cls)
+            if container is deque:
+                deque.__init__(obj, (), node["maxlen"])
+        return obj
+
+    def build(self, node: Node, number: int, restorer: Restorer) -> Any:
+        cls = find_class(node["class"], restorer.allow)
+        container: Any = container_of(cls)
+        return container.__new__(cls, [restorer.value(item) for item in node["items"]])
+
+    def hashes(self, obj: Any) -> bool:
+        return isinstance(obj, (dict, set))
+
+    def finish(self, node: Node, number: int, obj: Any, restorer: Restorer) -> None:
+        state = {
+            name: _function_of(obj, value) if _is_own_function(value) else restorer.value(value)
+            for name, value in node.get("attributes", {}).items()
+        }
+        device = restorer.devices[number]
+        if device is not None and isinstance(state.get("device"), (str, torch.device)):
+            state["device"] = type(state["device"])(device)
+        cls: Any = type(obj)
+        if state or STANDARD.get(cls.__name__) is not cls:
+            set_attributes(obj, state)
+        container: Any = container_of(cls)
+        if container in (list, set, deque):
+            container.clear(obj)
+            (set.update if container is set else container.extend)(
+                obj, [restorer.value(item) for item in node["items"]]
+            )
+        elif issubclass(container, dict):
+            container.clear(obj)
+            for key, value in _pairs(node):
+                container.__setitem__(obj, restorer.value(key), restorer.value(value))
+            # A factory that is a mere class is the configuration's, if that has one.
+            if container is defaultdict and (
+                obj.default_factory is None or isinstance(node["factory"], list)
+            ):
+                obj.default_factory = restorer.value(node["factory"])
+
+
+def _has_getstate(cls: Any) -> bool:
+    own = cls.__getstate__ is not object.__getstate__
+    return own and STANDARD.get(cls.__name__) is not cls
+
+
+def _pairs(node: Node) -> Iterator[tuple[Any, Any]]:
+    flat = iter(node.get("pairs", ()))
+    return zip(flat, flat, strict=True)
+
+
+def _own_function(obj: Any, value: Any) -> dict[str, str] | None:
+    """Return how to find `value` if it is a method of `obj` or a function of its class."""
+    bound = isinstance(value, MethodType) and value.__self__ is obj
+    function = value.__func__ if bound else value
+    name = getattr(function, "__name__", "")
+    if isinstance(function, FunctionType) and _class_function(type(obj), name) is function:
+        return {"method" if bound else "function": name}
+    return None
+
+
+def _is_own_function(packed: Any) -> bool:
+    return isinstance(packed, dict) and packed.keys() <= {"method", "function"}
+
+
+def _function_of(obj: Any, packed: dict[str, str]) -> Any:
+    ((how, name),) = packed.items()
+    function = _class_function(type(obj), name)
+    if function is None:
+        raise CheckpointError(f"{type(obj).__qualname__} has no method {name!r} in this version")
+    return MethodType(function, obj) if how == "method" else function
+
+
+def _class_function(cls: type, name: str) -> FunctionType | None:
+    found = getattr_static(cls, name, None)
+    found = found.__func__ if isinstance(found, staticmethod) else found
+    return found if isinstance(found, FunctionType) else None
