@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
 from fenchel_connectors import ParquetSource, parquet
-from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from tests.connectors.streams import assert_resumable, read
 
 
@@ -50,6 +50,15 @@ def test_refused_addresses(tmp_path: Path) -> None:
         ParquetSource(str(tmp_path / "c.parquet"))
     with pytest.raises(ConfigError, match=r"no such file: .*\*\.parquet"):
         ParquetSource(str(tmp_path / "*.parquet"))
+
+
+def test_damaged_file_is_a_data_error(tmp_path: Path) -> None:
+    source = write(tmp_path, pl.DataFrame({"a": [f"text {number}" for number in range(10_000)]}))
+    content = bytearray(source.file.read_bytes())
+    content[50:2000] = b"\xff" * 1950
+    source.file.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet: cannot be read beyond row 0"):
+        read(ParquetSource(str(source.file)), 100)
 
 
 def test_brackets_in_a_name_are_no_pattern(tmp_path: Path) -> None:
