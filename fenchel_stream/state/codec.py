@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.callables import Callables
-from fenchel_stream.state.classes import ALLOWED
+from fenchel_stream.state.classes import (
+    ALLOWED,
+    attributes,
+    class_name,
+    container_of,
+    set_attributes,
+)
 from fenchel_stream.state.packer import Packer
 from fenchel_stream.state.restorer import Restorer
 
@@ -52,7 +58,7 @@ def pack(
     tree, arrays = Packer(allow).run(obj, path)
     if any(node["kind"] == Callables.tag for node in tree["nodes"]):
         # Code is not stored: make sure now, not when the state is needed, that a new object has it.
-        restore(_fresh_like(obj), tree, arrays, allow)
+        restore(_fresh_like(obj, allow), tree, arrays, allow)
     return tree, arrays
 
 
@@ -92,15 +98,24 @@ def restore(
     return restored
 
 
-def _fresh_like(obj: Any) -> Any:
-    """Return a new object of the configuration of `obj`, as far as River can make one."""
-    if isinstance(obj, dict):
-        return {key: _fresh_like(value) for key, value in obj.items()}
-    if isinstance(obj, list):
-        return [_fresh_like(value) for value in obj]
-    if not hasattr(type(obj), "_get_params"):
+def _fresh_like(obj: Any, allow: tuple[str, ...], seen: frozenset[int] = frozenset()) -> Any:
+    """Return an object of the configuration of `obj`, new as far as River can make one."""
+    cls: Any = type(obj)
+    if id(obj) in seen:
         return None
-    params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
-    # River copies a list of models with all that they have learnt.
-    lists = {name: value for name, value in params.items() if type(value) is list}
-    return obj.clone({name: _fresh_like(value) for name, value in lists.items()})
+    seen |= {id(obj)}
+    if hasattr(cls, "_get_params"):
+        params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
+        # River copies a list of models with all that they have learnt.
+        lists = {name: value for name, value in params.items() if type(value) is list}
+        return obj.clone({k: _fresh_like(value, allow, seen) for k, value in lists.items()})
+    if cls is dict:
+        return {key: _fresh_like(value, allow, seen) for key, value in obj.items()}
+    if cls is list:
+        return [_fresh_like(value, allow, seen) for value in obj]
+    if container_of(cls) is not object or class_name(cls, allow) is None:
+        return None
+    fresh = object.__new__(cls)
+    state = {name: _fresh_like(value, allow, seen) for name, value in attributes(obj).items()}
+    set_attributes(fresh, state)
+    return fresh

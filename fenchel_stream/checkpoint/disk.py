@@ -1,0 +1,64 @@
+"""Writing that survives a crash, by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from fenchel_stream.errors import CheckpointError
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a new file and wait until the disk has it."""
+    with path.open("xb") as file:
+        file.write(content)
+        synchronise(file)
+
+
+def synchronise(file: IO[bytes]) -> None:
+    """Wait until the disk has what was written to `file`."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def synchronise_directory(path: Path) -> None:
+    """Wait until the disk has the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lock:
+    """The right to write in a directory, held by one process at a time until it ends or lets go.
+
+    Raises
+    ------
+    CheckpointError
+        Another process has it; the message says which.
+    """
+
+    NAME = ".lock"
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / self.NAME).open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().decode(errors="replace").strip() or "unknown"
+            self._file.close()
+            raise CheckpointError(
+                f"{directory}: process {holder} is writing checkpoints there: stop it, or choose "
+                "another directory"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n".encode())
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go."""
+        self._file.close()

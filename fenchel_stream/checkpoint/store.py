@@ -1,0 +1,321 @@
+"""`CheckpointStore`: a directory of checkpoints."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fenchel_stream.checkpoint.contents import Contents, read_into
+from fenchel_stream.checkpoint.disk import Lock, synchronise, synchronise_directory
+from fenchel_stream.checkpoint.manifest import (
+    CheckpointInfo,
+    describe,
+    read_manifest,
+    verify_files,
+    versions,
+    write_manifest,
+)
+from fenchel_stream.errors import CheckpointError, ConfigError
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"\d{8,}")
+# Never a checkpoint: one that is being written, and one that is being removed.
+_NEW, _OLD = ".new-", ".old-"
+
+
+class CheckpointStore:
+    """The checkpoints of a run: written whole or not at all, verified before they are loaded.
+
+    One process at a time may write: the first `save`, or `open`, takes the directory until
+    `close` or the end of the process. Reading needs no such right.
+
+    Parameters
+    ----------
+    directory
+        Where the checkpoints are; made when it is needed.
+    keep
+        How many of them stay, the newest.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from river import stats
+    >>> from fenchel_stream.checkpoint import CheckpointStore
+    >>> mean = stats.Mean()
+    >>> mean.update(3.0)
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> with CheckpointStore(directory.name) as store:
+    ...     store.save({"mean": mean}, {"records": 1}).name
+    '00000001'
+    >>> again = stats.Mean()
+    >>> CheckpointStore(directory.name).load({"mean": again})
+    {'records': 1}
+    >>> again
+    Mean: 3.
+    >>> directory.cleanup()
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], keep: int = 3) -> None:
+        if keep < 1:
+            raise ConfigError(f"keep must be at least 1, not {keep!r}")
+        self.directory = Path(directory)
+        self.keep = keep
+        self._lock: Lock | None = None
+
+    def open(self) -> Self:
+        """Make the directory if need be and take the right to write there.
+
+        Raises
+        ------
+        CheckpointError
+            Another process has that right, or the directory cannot be written.
+        """
+        if self._lock is None:
+            try:
+                if not self.directory.is_dir():
+                    self.directory.mkdir(parents=True)
+                    synchronise_directory(self.directory.parent)
+                self._lock = Lock(self.directory)
+            except OSError as error:
+                raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
+        return self
+
+    def close(self) -> None:
+        """Give the right to write back."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def save(
+        self, state: Mapping[str, object], meta: Mapping[str, Any], allow_pickle: bool = False
+    ) -> Path:
+        """Write a checkpoint and remove those that are too old.
+
+        Parameters
+        ----------
+        state
+            Objects by name. They are not changed.
+        meta
+            JSON to find again in `CheckpointInfo.meta` and from `load`.
+        allow_pickle
+            Whether to pickle what cannot be stored as plain data, into ``NAME.pkl``. Loading a
+            pickle runs whatever code it names: whoever can write the file can run code.
+
+        Returns
+        -------
+        Path
+            The directory of the new checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            Something cannot be stored, or the disk refuses; the checkpoints from before stay.
+        """
+        self.open()
+        contents = Contents(state, allow_pickle)
+        names = self._names()
+        path = self.directory / f"{int(names[-1]) + 1 if names else 1:08d}"
+        temporary = self.directory / f"{_NEW}{path.name}"
+        try:
+            self._clean()
+            temporary.mkdir()
+            contents.write(temporary)
+            write_manifest(temporary, meta)
+            synchronise_directory(temporary)
+            temporary.rename(path)
+            synchronise_directory(self.directory)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be written: {_reason(error)}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self._prune()
+        return path
+
+    def list(self) -> builtins.list[CheckpointInfo]:
+        """Return what the manifests say, oldest first; a damaged one says so in ``damage``."""
+        return [describe(self.directory / name) for name in self._names()]
+
+    def latest(self) -> CheckpointInfo | None:
+        """Return the newest checkpoint, None if there is none.
+
+        Raises
+        ------
+        CheckpointError
+            Its manifest is damaged; the message tells how to go on.
+        """
+        names = self._names()
+        if not names:
+            return None
+        info = describe(self.directory / names[-1])
+        if info.damage:
+            raise self._damaged(info.name, CheckpointError(info.damage))
+        return info
+
+    def verify(self, name: str | None = None) -> CheckpointInfo:
+        """Check every byte of a checkpoint, by default the newest.
+
+        Raises
+        ------
+        CheckpointError
+            There is none, or one of its files is missing, changed or too many; the message names
+            the file, and a checkpoint that is whole.
+        """
+        path = self._path(name)
+        try:
+            verify_files(path, read_manifest(path))
+        except CheckpointError as error:
+            raise self._damaged(path.name, error) from error
+        return describe(path)
+
+    def load(
+        self, fresh: Mapping[str, object], name: str | None = None, allow_pickle: bool = False
+    ) -> dict[str, Any]:
+        """Verify a checkpoint, by default the newest, and put its state into `fresh` objects.
+
+        Parameters
+        ----------
+        fresh
+            Newly built objects by the names they were saved under, or some of them. After an
+            error they are in no defined state: build others.
+        name
+            Which checkpoint.
+        allow_pickle
+            Whether to load what was pickled, which runs whatever code the pickle names.
+
+        Returns
+        -------
+        dict
+            The ``meta`` that was saved with it.
+
+        Raises
+        ------
+        CheckpointError
+            There is none, it is damaged, or it holds the state of other objects. No other
+            checkpoint is loaded in its place.
+        """
+        info = self.verify(name)
+        if info.versions != versions():
+            log.warning(
+                "checkpoint %s was written by %s, this is %s: it may not continue identically",
+                info.name,
+                _listed(info.versions),
+                _listed(versions()),
+            )
+        try:
+            read_into(fresh, info.path, read_manifest(info.path)["files"], allow_pickle)
+        except CheckpointError as error:
+            raise CheckpointError(f"checkpoint {info.path}: {error}") from error
+        return dict(info.meta)
+
+    def export(self, name: str | None, path: str | os.PathLike[str]) -> Path:
+        """Verify a checkpoint and write it into one tar file.
+
+        Unpacked into another directory of checkpoints it is one of them again. Without this
+        library, ``numpy.load("arrays.npz")`` gives the weights and other arrays by name.
+
+        Parameters
+        ----------
+        name
+            Which checkpoint; None for the newest.
+        path
+            A file that does not exist yet.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint is damaged, or the file exists or cannot be written.
+        """
+        info, target = self.verify(name), Path(path)
+        try:
+            with target.open("xb") as file:
+                try:
+                    with tarfile.open(fileobj=file, mode="w") as archive:
+                        archive.add(info.path, arcname=info.name)
+                    synchronise(file)
+                except BaseException:
+                    target.unlink()
+                    raise
+        except OSError as error:
+            raise CheckpointError(f"{target} cannot be written: {_reason(error)}") from error
+        return target
+
+    def _names(self) -> builtins.list[str]:
+        try:
+            found = [path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
+        return sorted(found, key=int)
+
+    def _path(self, name: str | None) -> Path:
+        names = self._names()
+        if not names:
+            raise CheckpointError(f"{self.directory} holds no checkpoint")
+        if name is None:
+            name = names[-1]
+        if name not in names:
+            raise CheckpointError(
+                f"{self.directory} holds no checkpoint {name!r}, only {', '.join(names)}"
+            )
+        return self.directory / name
+
+    def _damaged(self, name: str, error: CheckpointError) -> CheckpointError:
+        advice = "and no older one is whole: start anew in another directory"
+        for older in reversed(self._names()):
+            path = self.directory / older
+            try:
+                if int(older) < int(name):
+                    verify_files(path, read_manifest(path))
+                    advice = (
+                        f"checkpoint {older} is whole: to go on from there, move "
+                        f"{self.directory / name} out of the way"
+                    )
+                    break
+            except CheckpointError:
+                continue
+        return CheckpointError(f"checkpoint {self.directory / name} is damaged: {error}; {advice}")
+
+    def _prune(self) -> None:
+        for name in self._names()[: -self.keep]:
+            # Renamed first: a crash while it is removed must not leave half a checkpoint.
+            old = self.directory / f"{_OLD}{name}"
+            try:
+                (self.directory / name).rename(old)
+                shutil.rmtree(old)
+            except OSError as error:
+                log.warning("old checkpoint %s stays: %s", self.directory / name, _reason(error))
+
+    def _clean(self) -> None:
+        """Remove what a crash left behind; whoever is here is the only one who writes."""
+        for path in self.directory.iterdir():
+            if path.name.startswith((_NEW, _OLD)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _listed(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{library} {version}" for library, version in found.items())
