@@ -8,7 +8,7 @@ The learner knows no file format and no broker. A *source* is found by the schem
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -103,6 +103,39 @@ def open_source(url: str, **options: Any) -> Source:
     """
     source: Source = open_url(url, GROUP, **options)
     return source
+
+
+def as_source(source: Source | str | Iterable[Any], *, target: str = "target") -> Source:
+    """Return a source of what may be one, the URL of one, or a Python iterable.
+
+    Parameters
+    ----------
+    source
+        An iterable is one of pairs ``(x, y)``, of dicts or of frames, or is one frame.
+    target
+        The column in which the `y` of pairs is put.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme of a URL, or sources of iterables.
+
+    Examples
+    --------
+    >>> from fenchel_stream.source import as_source
+    >>> next(as_source([({"a": 1}, "yes")], target="answer").batches(10)).rows.to_dicts()
+    [{'a': 1, 'answer': 'yes'}]
+    """
+    if isinstance(source, str):
+        return open_source(source)
+    if isinstance(source, Source):
+        return source
+    for point in entry_points(group=GROUP, name="iterable"):
+        wrapped: Source = point.load()(source, target=target)
+        return wrapped
+    raise ConfigError(
+        f"a {type(source).__name__} is no source, and nothing is installed that makes one of it"
+    )
 
 
 def open_url(url: str, group: str, **options: Any) -> Any:

@@ -1,0 +1,100 @@
+"""River metrics over a whole stream and over its last rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from river import metrics
+
+from fenchel_stream.batch_model import Predictions
+
+
+class Scores:
+    """Metrics over all rows scored, and over the last `window` of them.
+
+    Parameters
+    ----------
+    metric
+        A River metric, several joined by ``+``, or a list of metrics. They are updated in place.
+    window
+        Rows to look back on.
+
+    Examples
+    --------
+    >>> from river import metrics
+    >>> from fenchel_stream.batch_model import Predictions
+    >>> from fenchel_stream.scores import Scores
+    >>> scores = Scores(metrics.MAE() + metrics.RMSE(), window=2)
+    >>> scores.update([1.0, 2.0, 3.0], Predictions([1.0, 2.0, 6.0]))
+    >>> scores.cumulative["MAE"], scores.windowed["MAE"]
+    (1.0, 1.5)
+    """
+
+    def __init__(
+        self, metric: metrics.base.Metric | Iterable[metrics.base.Metric], window: int
+    ) -> None:
+        self.metrics: list[Any] = list(metric) if isinstance(metric, Iterable) else [metric]
+        self.window = window
+        self.truth: list[Any] = []
+        self.labels: list[Any] = []
+        self.probabilities: list[dict[Any, float]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """Class names of the metrics, numbered where one occurs again."""
+        plain = [type(metric).__name__ for metric in self.metrics]
+        again = [plain[:i].count(name) for i, name in enumerate(plain)]
+        return [f"{name} {n + 1}" if n else name for name, n in zip(plain, again, strict=True)]
+
+    @property
+    def need_probabilities(self) -> bool:
+        """Whether one of the metrics is about probabilities rather than labels."""
+        return not all(map(_takes_labels, self.metrics))
+
+    def update(self, truth: list[Any], said: Predictions) -> None:
+        """Score predictions, none of them None, with the true labels."""
+        _update(self.metrics, truth, said.labels, said.probabilities or [])
+        for past, new in (
+            (self.truth, truth),
+            (self.labels, said.labels),
+            (self.probabilities, said.probabilities or []),
+        ):
+            past.extend(new)
+            del past[: -self.window]
+
+    @property
+    def cumulative(self) -> dict[str, float]:
+        """Each metric over all rows."""
+        return self._values(self.metrics)
+
+    @property
+    def windowed(self) -> dict[str, float]:
+        """Each metric over the last `window` rows, exactly.
+
+        It is computed afresh, row by row, whenever it is read: metrics that take rows back
+        instead (``utils.Rolling``) gather rounding errors until an RMSE becomes a complex number.
+        """
+        fresh = [metric.clone() for metric in self.metrics]
+        _update(fresh, self.truth, self.labels, self.probabilities)
+        return self._values(fresh)
+
+    def _values(self, found: list[Any]) -> dict[str, float]:
+        return {name: metric.get() for name, metric in zip(self.names, found, strict=True)}
+
+
+def _update(
+    found: list[Any],
+    truth: list[Any],
+    labels: list[Any],
+    probabilities: list[dict[Any, float]],
+) -> None:
+    for metric in found:
+        said = labels if _takes_labels(metric) else probabilities
+        update = metric.update
+        for one_true, one_said in zip(truth, said, strict=True):
+            update(one_true, one_said)
+
+
+def _takes_labels(metric: Any) -> bool:
+    return bool(getattr(metric, "requires_labels", True))
