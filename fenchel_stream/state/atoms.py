@@ -120,7 +120,8 @@ _PACK: dict[type, Callable[[Any], Any]] = {
     int: _pack_int,
     str: _pack_str,
     bytes: lambda value: {"bytes": b64encode(value).decode()},
-    np.str_: lambda value: {"numpy str": _pack_str(str(value))},
+    # str() of it would strip zeros.
+    np.str_: lambda value: {"numpy str": _pack_str(str.__str__(value))},
     dt.datetime: _pack_datetime,
     dt.date: lambda value: {"date": value.isoformat()},
     dt.timedelta: lambda value: {"timedelta": _pack_timedelta(value)},

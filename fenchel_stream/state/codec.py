@@ -14,6 +14,7 @@ from fenchel_stream.state.classes import (
     attributes,
     class_name,
     container_of,
+    keeps_all_in_attributes,
     set_attributes,
 )
 from fenchel_stream.state.packer import Packer
@@ -113,7 +114,8 @@ def _fresh_like(obj: Any, allow: tuple[str, ...], seen: frozenset[int] = frozens
         return {key: _fresh_like(value, allow, seen) for key, value in obj.items()}
     if cls is list:
         return [_fresh_like(value, allow, seen) for value in obj]
-    if container_of(cls) is not object or class_name(cls, allow) is None:
+    ours = ":" in (class_name(cls, allow) or "")
+    if not ours or container_of(cls) is not object or not keeps_all_in_attributes(cls):
         return None
     fresh = object.__new__(cls)
     state = {name: _fresh_like(value, allow, seen) for name, value in attributes(obj).items()}

@@ -1,0 +1,671 @@
+"""The codec of state: what goes in comes out, what cannot be seen is refused, nothing is run."""
+
+from __future__ import annotations
+
+import array
+import datetime as dt
+import functools
+import json
+import random
+import struct
+import threading
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from river import compose, feature_extraction, metrics, proba, stats, utils
+
+from fenchel_stream.errors import CheckpointError
+from fenchel_stream.state import pack, restore
+
+ALLOW = ("river", "fenchel_stream", __name__)
+
+
+class Thing:
+    """An object whose constructor must not run again."""
+
+    def __init__(self, **attributes: Any) -> None:
+        assert attributes, "called by the codec"
+        vars(self).update(attributes)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __reduce__(self) -> Any:
+        raise AssertionError("called by the codec")
+
+    def __setstate__(self, state: Any) -> None:
+        raise AssertionError("called by the codec")
+
+
+class Slotted:
+    __slots__ = ("__private", "unset", "x")
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+        self.__private = -x
+
+
+class SlottedAndMore(Slotted):
+    """Slots of the base and a dict of its own."""
+
+
+class Point(NamedTuple):
+    x: float
+    y: Any
+
+
+class Names(list[str]):
+    title = ""
+
+
+class Colour(Enum):
+    RED = 1
+
+
+class Stepper:
+    """Chooses one of its methods, as many of River's models do."""
+
+    def __init__(self, up: bool) -> None:
+        self.n = 0
+        self.step = self._up if up else self._down
+        self.shown = Stepper.shout if up else str
+
+    def _up(self) -> int:
+        self.n += 1
+        return self.n
+
+    def _down(self) -> int:
+        self.n -= 1
+        return self.n
+
+    @staticmethod
+    def shout(n: int) -> str:
+        return f"{n}!"
+
+
+def through_json(obj: Any, fresh: Any = None) -> Any:
+    """Pack `obj`, write its tree as JSON, and restore it from copies of its arrays."""
+    tree, arrays = pack(obj, allow=ALLOW)
+    text = json.dumps(tree, allow_nan=False)
+    return restore(fresh, json.loads(text), {k: v.copy() for k, v in arrays.items()}, allow=ALLOW)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Say whether two values are of one type and equal bit by bit, order included."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.generic) and not isinstance(a, str):
+        return bool(a.dtype == b.dtype and a.tobytes() == b.tobytes())
+    if isinstance(a, float):
+        return struct.pack("d", a) == struct.pack("d", b)
+    if isinstance(a, dict):
+        return len(a) == len(b) and all(map(same, a.items(), b.items()))
+    if isinstance(a, (list, tuple, deque)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dt.datetime):
+        return (a.replace(tzinfo=None), a.fold, repr(a.tzinfo)) == (
+            b.replace(tzinfo=None),
+            b.fold,
+            repr(b.tzinfo),
+        )
+    return bool(a == b)
+
+
+ZONES = [dt.UTC, dt.timezone(dt.timedelta(hours=-3, seconds=7), "home"), ZoneInfo("Europe/Oslo")]
+HASHABLE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**200), 2**200),
+    st.floats(allow_nan=False),
+    st.text(st.characters(), max_size=5),
+    st.sampled_from(["\ud83d\ude00", "\ud800", "", "\0", "\N{GRINNING FACE}", Colour.RED, float]),
+    st.binary(max_size=5),
+    st.datetimes(timezones=st.none() | st.sampled_from(ZONES)),
+    st.dates(),
+    st.timedeltas(),
+    st.builds(np.float32, st.floats(width=32, allow_nan=False)),
+    st.builds(np.int8, st.integers(-128, 127)),
+    st.builds(np.str_, st.text(max_size=3)),
+    st.builds(np.bool_, st.booleans()),
+)
+KEYS = st.recursive(
+    HASHABLE,
+    lambda s: (
+        st.tuples(s, s)
+        | st.frozensets(s, max_size=3)
+        | st.builds(Point, st.floats(allow_nan=False), s)
+    ),
+    max_leaves=3,
+)
+VALUES = st.recursive(
+    KEYS | st.floats() | st.builds(np.float64, st.floats()) | st.sets(KEYS, max_size=4),
+    lambda s: st.one_of(
+        st.lists(s, max_size=4),
+        st.tuples(s, s),
+        st.dictionaries(KEYS, s, max_size=4),
+        st.dictionaries(KEYS, s, max_size=4).map(OrderedDict),
+        st.dictionaries(KEYS, st.integers(), max_size=4).map(Counter),
+        st.builds(deque, st.lists(s, max_size=4), st.none() | st.integers(0, 3)),
+    ),
+    max_leaves=12,
+)
+
+
+class TestValues:
+    @given(VALUES)
+    def test_come_back_bit_by_bit(self, value: Any) -> None:
+        back = through_json(value)
+        assert same(back, value)
+        if isinstance(value, deque):
+            assert back.maxlen == value.maxlen
+
+    @pytest.mark.parametrize("bits", ["000000000000f87f", "010000000000f0ff", "efbeaddeefbef87f"])
+    def test_nan_keeps_its_payload(self, bits: str) -> None:
+        (value,) = struct.unpack("<d", bytes.fromhex(bits))
+        assert struct.pack("<d", through_json([value])[0]).hex() == bits
+
+    def test_numbers_are_not_limited_in_digits(self) -> None:
+        assert through_json([7**9000]) == [7**9000]
+
+    def test_nesting_is_not_limited_in_depth(self) -> None:
+        value: Any = []
+        for depth in range(20_000):
+            value = (value, depth) if depth % 2 else [value]
+        back = through_json(value)
+        for depth in reversed(range(20_000)):
+            value, back = value[0], back[0]
+            assert type(back) is type(value), depth
+
+    def test_types_of_arrays_and_devices(self) -> None:
+        value = [np.dtype("<f4"), np.float32, torch.float64, torch.device("cpu")]
+        assert through_json(value) == value
+
+    def test_a_fold_in_time_stays(self) -> None:
+        twice = dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Oslo"))
+        assert through_json([twice])[0].utcoffset() == dt.timedelta(hours=1)
+
+
+def layouts(a: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield `a` in memory layouts that a matrix product may treat differently."""
+    yield a
+    yield np.asfortranarray(a)
+    yield a[..., ::2]
+    yield a[::-1].copy()[::-1]
+    yield np.moveaxis(np.moveaxis(a, 0, -1).copy(), -1, 0)
+    yield a[:0]
+
+
+class TestArrays:
+    @given(
+        hnp.arrays(
+            st.one_of(
+                hnp.boolean_dtypes(),
+                hnp.integer_dtypes(endianness="?"),
+                hnp.floating_dtypes(),
+                hnp.complex_number_dtypes(),
+                hnp.datetime64_dtypes(),
+                hnp.unicode_string_dtypes(max_len=3),
+                hnp.byte_string_dtypes(max_len=3),
+            ),
+            hnp.array_shapes(max_dims=3, max_side=4),
+        )
+    )
+    def test_keep_every_bit_and_stride(self, a: NDArray[Any]) -> None:
+        for kept in layouts(a):
+            back = through_json({"a": kept})["a"]
+            assert (back.dtype, back.shape) == (kept.dtype, kept.shape)
+            assert back.strides == kept.strides or not kept.size
+            assert back.tobytes() == kept.tobytes()
+
+    @pytest.mark.parametrize(
+        "dtype",
+        [
+            torch.float32,
+            torch.float64,
+            torch.float16,
+            torch.bfloat16,
+            torch.float8_e4m3fn,
+            torch.int64,
+            torch.uint8,
+            torch.bool,
+            torch.complex64,
+        ],
+    )
+    def test_tensors_keep_every_bit_and_stride(self, dtype: torch.dtype) -> None:
+        whole = torch.arange(24).reshape(2, 3, 4).to(dtype)
+        for kept in (whole, whole.transpose(0, 2), whole[:, :, 1:3], whole[0, 0, 0], whole[:0]):
+            (back,) = through_json([kept])
+            assert (back.dtype, back.shape, back.stride()) == (dtype, kept.shape, kept.stride())
+            bits, kept_bits = (t.reshape(-1).contiguous().view(torch.uint8) for t in (back, kept))
+            assert bits.equal(kept_bits)
+
+    def test_values_repeated_by_stride_are_stored_as_they_look(self) -> None:
+        tensor, plain = through_json([torch.ones(3).expand(2, 3), np.broadcast_to(2.0, (2, 3))])
+        tensor[0, 0], plain[0, 0] = 5, 5
+        assert tensor.tolist() == [[5, 1, 1], [1, 1, 1]]
+        assert plain.tolist() == [[5, 2, 2], [2, 2, 2]]
+
+    def test_views_stay_views(self) -> None:
+        base = np.arange(12.0).reshape(3, 4)
+        back = through_json({"part": base[1:, 1:3], "base": base, "flip": base[:, ::-1]})
+        back["base"][...] = [[0] * 4, [1, 2, 3, 4], [5, 6, 7, 8]]
+        assert back["part"].tolist() == [[2, 3], [6, 7]]
+        assert back["flip"][1].tolist() == [4, 3, 2, 1]
+        back["part"][0, 0] = 77
+        assert back["base"][1, 1] == 77
+
+    def test_views_of_memory_that_only_they_reach_stay_views(self) -> None:
+        for make in (
+            lambda: np.arange(12.0).reshape(3, 4),
+            lambda: torch.arange(12.0).reshape(3, 4),
+        ):
+            base: Any = make()
+            left, middle = through_json([base[:, :3], base[:, 1:]])
+            left[0, 1] = -1
+            assert middle[0].tolist() == [-1, 2, 3]
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+    def test_an_array_and_a_tensor_keep_sharing_memory(self, dtype: Any) -> None:
+        tensor = torch.from_numpy(np.zeros((2, 3), dtype))
+        for pair in (
+            [tensor, tensor.numpy()],
+            [tensor.numpy()[1], tensor],
+            [tensor.numpy(), tensor[1]],
+        ):
+            one, other = through_json(pair)
+            one[...] = 4
+            assert 4 in other
+            other[...] = 9
+            assert 9 in one
+
+    def test_a_tensor_made_from_part_of_an_array_keeps_sharing_it(self) -> None:
+        whole = np.zeros(6)
+        back, part = through_json([whole, torch.from_numpy(whole[2:4])])
+        part[...] = 1
+        assert back.tolist() == [0, 0, 1, 1, 0, 0]
+
+    def test_arrays_are_named_by_where_they_are(self) -> None:
+        model = Thing(weights=[np.zeros(1), np.zeros(2)], scale={"a b": np.zeros(3)})
+        _, arrays = pack({"model": model}, allow=ALLOW)
+        assert sorted(arrays) == ["model.scale['a_b']", "model.weights[0]", "model.weights[1]"]
+
+    def test_names_that_look_alike_stay_apart(self) -> None:
+        value = {f"a{'!' * i}": np.full(1, i) for i in range(3)} | {"x" * 500: np.ones(2)}
+        assert {k: v.tolist() for k, v in through_json(value).items()} == {
+            k: v.tolist() for k, v in value.items()
+        }
+
+    def test_restored_arrays_are_copies(self) -> None:
+        a = np.zeros(3)
+        tree, arrays = pack([a])
+        (back,) = restore(None, tree, arrays)
+        back[0] = 1
+        assert a[0] == 0
+
+    def test_a_tensor_goes_where_the_fresh_object_computes(self) -> None:
+        stored = Thing(device="cpu", net=Thing(device=torch.device("cpu"), w=torch.ones(2)))
+        fresh = Thing(device="meta", net=None)
+        back = through_json(stored, fresh)
+        assert back.net.w.device.type == "meta"
+        assert (back.device, back.net.device) == ("meta", torch.device("meta"))
+
+    def test_a_tensor_goes_where_the_fresh_tensor_is(self) -> None:
+        fresh = Thing(w=torch.zeros(2, device="meta"))
+        assert through_json(Thing(w=torch.ones(2)), fresh).w.device.type == "meta"
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_cuda(self) -> None:
+        w = torch.arange(6.0, device="cuda").reshape(2, 3)
+        stored = Thing(device="cuda", w=w, row=w[1])
+        back = through_json(stored, Thing(device="cuda"))
+        assert back.w.device.type == "cuda"
+        back.row[0] = 9
+        assert back.w.tolist() == [[0, 1, 2], [9, 4, 5]]
+        assert through_json(stored, Thing(device="cpu")).w.device.type == "cpu"
+
+
+class TestObjects:
+    def test_all_that_an_object_holds_comes_back(self) -> None:
+        names = Names(["a"])
+        names.title = "t"
+        slotted = SlottedAndMore(3)
+        slotted.extra = 4  # type: ignore[attr-defined]
+        back = through_json(
+            Thing(slotted=slotted, names=names, point=Point(1.0, names), c=Colour.RED)
+        )
+        assert isinstance(back.slotted, SlottedAndMore)
+        assert back.slotted.x == 3
+        assert back.slotted._Slotted__private == -3  # type: ignore[attr-defined]
+        assert back.slotted.extra == 4  # type: ignore[attr-defined]
+        assert not hasattr(back.slotted, "unset")
+        assert (back.names, back.names.title, type(back.names)) == (["a"], "t", Names)
+        assert back.point == Point(1.0, ["a"])
+        assert back.point.y is back.names
+        assert back.c is Colour.RED
+
+    def test_what_is_shared_stays_shared(self) -> None:
+        cm = metrics.ConfusionMatrix()
+        pair = [metrics.F1(cm=cm), metrics.Accuracy(cm=cm)]
+        pair[0].update(True, True)
+        fresh_cm = metrics.ConfusionMatrix()
+        fresh = [metrics.F1(cm=fresh_cm), metrics.Accuracy(cm=fresh_cm)]
+        back = through_json(pair, fresh)
+        back[0].update(True, False)
+        assert [m.get() for m in back] == pytest.approx([2 / 3, 1 / 2])
+
+    def test_what_was_apart_stays_apart_even_if_fresh_objects_share(self) -> None:
+        shared = Thing(n=0)
+        back = through_json([Thing(n=1), Thing(n=2)], [shared, shared])
+        assert [thing.n for thing in back] == [1, 2]
+
+    def test_circles(self) -> None:
+        a, b = Thing(name="a"), Thing(name="b")
+        vars(a).update(other=b, all={"pair": (a, [b])})
+        vars(b).update(other=a)
+        back = through_json(a)
+        assert back.other.other is back
+        assert back.all["pair"][0] is back
+        assert back.all["pair"][1][0] is back.other
+
+    def test_the_fresh_object_is_kept_with_its_parts(self) -> None:
+        fresh = Thing(part=Thing(n=0), items=[1], extra=5)
+        part, items = fresh.part, fresh.items
+        back = through_json(Thing(part=Thing(n=3), items=[2, 3]), fresh)
+        assert back is fresh
+        assert back.part is part
+        assert part.n == 3
+        assert back.items is items
+        assert items == [2, 3]
+        assert not hasattr(back, "extra")
+
+    def test_an_object_as_a_key(self) -> None:
+        key = Slotted(1)
+        back = through_json({"key": key, "table": {key: "value"}, "set": {key}})
+        assert back["table"][back["key"]] == "value"
+        assert back["key"] in back["set"]
+
+    def test_a_table_keeps_the_factory_of_the_fresh_one(self) -> None:
+        fresh = defaultdict(lambda: 7, a=1)
+        back = through_json(defaultdict(int, b=2), fresh)
+        assert back is fresh
+        assert dict(back) == {"b": 2}
+        assert back["new"] == 7
+
+    def test_tables_that_have_no_fresh_counterpart_know_their_factory(self) -> None:
+        grown = {"cm": metrics.ConfusionMatrix(), "beta": defaultdict(proba.Beta)}
+        back = through_json(grown)
+        back["cm"].update("x", "y")
+        assert back["cm"].data["x"]["y"] == 1
+        assert isinstance(back["beta"]["new"], proba.Beta)
+
+    def test_another_kind_of_object_is_refused(self) -> None:
+        with pytest.raises(CheckpointError, match="that of a Mean, not Var"):
+            through_json(stats.Mean(), stats.Var())
+
+    def test_packing_changes_nothing(self) -> None:
+        cm = metrics.ConfusionMatrix()
+        cm.update("a", "b")
+        before = repr((cm.data, cm.sum_row, list(vars(cm))))
+        pack(cm)
+        assert repr((cm.data, cm.sum_row, list(vars(cm)))) == before
+
+
+def draws(generator: Any) -> list[float]:
+    """Return some numbers that depend on all of a generator's state."""
+    if isinstance(generator, torch.Generator):
+        return [torch.rand(1, generator=generator).item() for _ in range(700)]
+    if isinstance(generator, random.Random):
+        return [generator.gauss(0, 1) for _ in range(701)]
+    return [float(x) for x in (*generator.normal(size=701), *generator.permutation(9))]
+
+
+def used(generator: Any) -> Any:
+    """Return `generator` in the middle of things: with a half-used pair of numbers."""
+    if isinstance(generator, torch.Generator):
+        torch.rand(5, generator=generator)
+    elif isinstance(generator, random.Random):
+        generator.gauss(0, 1)
+    elif isinstance(generator, np.random.RandomState):
+        generator.normal()
+    else:
+        generator.integers(5, dtype=np.int32)
+    return generator
+
+
+class TestGenerators:
+    @pytest.mark.parametrize("reuse", [False, True])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: random.Random(3),
+            lambda: np.random.RandomState(3),
+            lambda: torch.Generator().manual_seed(3),
+            lambda: np.random.default_rng(3),
+            lambda: np.random.Generator(np.random.MT19937(3)),
+            lambda: np.random.Generator(np.random.Philox(3)),
+            lambda: np.random.Generator(np.random.SFC64(3)),
+            lambda: np.random.Generator(np.random.PCG64DXSM(3)),
+        ],
+    )
+    def test_go_on_with_the_next_number(self, make: Callable[[], Any], reuse: bool) -> None:
+        original = used(make())
+        fresh = [make()] if reuse else None
+        (back,) = through_json([original], fresh)
+        if fresh is not None:
+            assert back is fresh[0]
+        assert draws(back) == draws(original)
+
+    def test_spawn_the_same_children(self) -> None:
+        original = np.random.default_rng([1, 2])
+        original.spawn(2)
+        back = through_json([original])[0]
+        assert draws(back.spawn(1)[0]) == draws(original.spawn(1)[0])
+
+    def test_two_may_draw_from_one_source(self) -> None:
+        bits = np.random.PCG64(1)
+        one, other = through_json([np.random.Generator(bits), np.random.Generator(bits)])
+        assert one.bit_generator is other.bit_generator
+
+
+def twice(x: Any) -> Any:
+    return x
+
+
+class TestFunctions:
+    def test_come_from_the_fresh_object(self) -> None:
+        def first(x: Any) -> Any:
+            return x
+
+        stored = compose.Pipeline(compose.FuncTransformer(twice), stats.Mean())
+        tree, arrays = pack(stored)
+        assert "twice" in json.dumps(tree)
+        back = restore(compose.Pipeline(compose.FuncTransformer(twice), stats.Mean()), tree, arrays)
+        assert back.steps["twice"].func is twice
+        with pytest.raises(CheckpointError, match=r"twice.*something else there"):
+            restore(compose.Pipeline(compose.FuncTransformer(first), stats.Mean()), tree, arrays)
+
+    def test_a_function_that_a_new_object_may_lack_is_refused_when_packing(self) -> None:
+        model = stats.Mean()
+        model.hook = twice  # type: ignore[attr-defined]
+        with pytest.raises(CheckpointError, match=r"model\.hook is .*twice.*allow_pickle"):
+            pack({"model": model})
+
+    def test_what_they_hold_on_to_is_state(self) -> None:
+        def make(seed: int) -> Thing:
+            rng = random.Random(seed)
+            count = [0]
+
+            def counted() -> int:
+                count[0] += 1
+                return count[0]
+
+            return Thing(draw=functools.partial(rng.gauss, 0), random=rng.random, count=counted)
+
+        original, fresh = make(1), make(2)
+        original.draw(1), original.random(), original.count()
+        tree, arrays = _pack_unverified(original)
+        back = restore(fresh, tree, arrays, allow=ALLOW)
+        assert [back.draw(1), back.random(), back.count()] == [
+            original.draw(1),
+            original.random(),
+            original.count(),
+        ]
+
+    def test_another_argument_is_another_configuration(self) -> None:
+        tree, arrays = _pack_unverified(Thing(f=functools.partial(twice, 1)))
+        restore(Thing(f=functools.partial(twice, 1)), tree, arrays, allow=ALLOW)
+        with pytest.raises(CheckpointError, match="holds 2 in a newly built object where 1 was"):
+            restore(Thing(f=functools.partial(twice, 2)), tree, arrays, allow=ALLOW)
+
+    def test_a_method_that_an_object_chose_among_its_own(self) -> None:
+        stored = Stepper(up=True)
+        stored.step()
+        back = through_json([stored])[0]
+        assert (back.step(), back.step.__self__ is back) == (2, True)
+        assert back.shown(3) == "3!"
+        assert stored.n == 1
+
+
+def _pack_unverified(obj: Any) -> tuple[Any, Any]:
+    """Pack an object that River's `clone` cannot make anew."""
+    from fenchel_stream.state.packer import Packer
+
+    return Packer(ALLOW).run(obj, "")
+
+
+class Hidden(array.array):  # type: ignore[type-arg]
+    """An extension type's subclass: its numbers are where no attribute shows them."""
+
+
+class Local(threading.local):
+    pass
+
+
+def refused() -> dict[str, Any]:
+    return {
+        "a lock": threading.Lock(),
+        "an iterator": iter([1]),
+        "a generator": (x for x in [1]),
+        "a module": json,
+        "an unknown class": utils.pretty.__spec__,
+        "hidden numbers": Hidden("d", [1.0]),
+        "hidden attributes": Local(),
+        "an array of objects": np.array([object()]),
+        "records": np.zeros(1, [("a", "f4")]),
+        "a subclass of array": np.ma.zeros(1),
+        "a tensor that holds a gradient": torch.ones(1, requires_grad=True),
+        "a sparse tensor": torch.ones(1).to_sparse(),
+        "an exception": CheckpointError("x"),
+        "a function": twice,
+        "a class from elsewhere": threading.Thread,
+        "a time zone of its own": dt.datetime(2020, 1, 1, tzinfo=_Zone()),
+    }
+
+
+class _Zone(dt.tzinfo):
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+        return dt.timedelta()
+
+    def dst(self, when: dt.datetime | None) -> None:
+        return None
+
+    def tzname(self, when: dt.datetime | None) -> str:
+        return "here"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("what", refused())
+    def test_name_the_place_and_the_way_out(self, what: str) -> None:
+        model = Thing(steps={"scale": Thing(x=[0, refused()[what]])})
+        with pytest.raises(CheckpointError) as error:
+            pack({"model": model}, allow=ALLOW)
+        assert str(error.value).startswith("model.steps['scale'].x[1] is ")
+        assert "allow_pickle = true" in str(error.value)
+
+    def test_a_class_outside_the_packages(self) -> None:
+        with pytest.raises(CheckpointError, match=r"model is a test_state\.Thing, whose state"):
+            pack({"model": Thing(x=1)})
+
+    def test_a_class_that_cannot_be_found_by_name(self) -> None:
+        class Local:
+            pass
+
+        with pytest.raises(CheckpointError, match="Local"):
+            pack([Local()], allow=ALLOW)
+
+    def test_addresses_of_memory(self) -> None:
+        model = feature_extraction.RandomTreesEmbedding(n_trees=1, height=1, seed=1)
+        model.learn_one({"a": 0.5})
+        with pytest.raises(CheckpointError, match=r"_leaf_indices\[0\] is the memory address of"):
+            pack(model)
+
+
+class TestFilesThatSomebodyElseWrote:
+    @pytest.mark.parametrize(
+        "atom",
+        [
+            {"class": "os:system"},
+            {"class": "subprocess:Popen"},
+            {"class": "river.utils.pretty:np.ndarray"},
+            {"class": "riverbed.x:Y"},
+            {"class": "river.nothing:Here"},
+            {"class": "river.stats:Mean"},  # known there by import only
+            {"class": "fenchel_stream.state.codec:pack"},
+            {"torch dtype": "load"},
+            {"numpy type": "load"},
+            {"numpy type": "ndarray"},
+            {"numpy": ["|O", "AAAAAAAAAAA="]},
+            {"member": ["river.stats.mean:Mean", "get"]},
+            {"eval": "1"},
+        ],
+    )
+    def test_name_nothing_but_data(self, atom: Any) -> None:
+        with pytest.raises(CheckpointError):
+            restore(None, {"root": atom, "nodes": []}, {})
+
+    @pytest.mark.parametrize(
+        "node",
+        [
+            {"kind": "nothing"},
+            {"kind": "object", "class": "os:system"},
+            {"kind": "object", "class": "list", "items": [[7]]},
+            {"kind": "object", "class": "list"},
+            {"kind": "object", "class": "int"},
+            {"kind": "object", "class": "set", "items": [[0]]},
+            {
+                "kind": "object",
+                "class": "river.stats.mean:Mean",
+                "attributes": {"x": {"method": "no"}},
+            },
+            {"kind": "callable", "path": "x", "name": "os.system", "holds": []},
+            {"kind": "rust", "class": "river.stats.mean:Mean", "new": [], "state": ""},
+            {"kind": "array", "numpy": "|O", "shape": [1], "strides": [8], "data": "a"},
+            {"kind": "array", "numpy": "<f8", "shape": [9], "strides": [8], "data": "a"},
+            {"kind": "array", "numpy": "<f8", "shape": [1], "strides": [8], "data": "none"},
+            {"kind": "array", "torch": "load", "shape": [1], "strides": [1], "data": "a"},
+            {
+                "kind": "array",
+                "numpy": "<f8",
+                "shape": [9],
+                "strides": [8],
+                "owner": [1],
+                "offset": 0,
+            },
+        ],
+    )
+    def test_fit_or_are_refused(self, node: Any) -> None:
+        owner = {"kind": "array", "numpy": "<f8", "shape": [1], "strides": [8], "data": "a"}
+        with pytest.raises(CheckpointError):
+            restore(None, {"root": [0], "nodes": [node, owner]}, {"a": np.zeros(1)})
