@@ -25,6 +25,8 @@ help:  ## list the commands
 demo: $(VENV)/.demo  ## learn a real stream, test-then-train, and plot how it went
 	rm -rf build/demo
 	$(BIN)/fenchel-stream run examples/demo.toml
+	@echo "plot:        build/demo/accuracy.png"
+	@echo "checkpoints: build/demo/checkpoints ($(BIN)/fenchel-stream checkpoint list ...)"
 
 test: $(VENV)/.dev  ## every test and every docstring example, with coverage
 	$(BIN)/python -m pytest --cov

@@ -24,10 +24,10 @@ import polars as pl
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from prometheus_client import start_http_server
 
 import fenchel_connectors
 import fenchel_stream
+from fenchel_connectors.prometheus import PrometheusExporter
 
 NAME = "fenchel-stream"
 PROPERTIES = (classmethod, cached_property, property, staticmethod)
@@ -284,13 +284,8 @@ class TestImage:
             port = probe.getsockname()[1]
         assert ":9109/metrics" in code
         command = [sys.executable, flag, code.replace("9109", str(port))]
-        server, thread = start_http_server(port, addr="127.0.0.1")
-        try:
+        with PrometheusExporter(port):
             run(*command, cwd=root)
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
         assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
