@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from operator import attrgetter, itemgetter
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -28,6 +29,8 @@ _TYPES = (
     MethodDescriptorType,
     MethodType,
     functools.partial,
+    attrgetter,
+    itemgetter,
     np.ufunc,
     type,
 )
