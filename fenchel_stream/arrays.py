@@ -52,13 +52,13 @@ def with_ones(x: Array) -> Array:
 
 
 def inverse_spd(h: Array) -> Array:
-    """Invert a symmetric positive definite matrix.
+    """Invert a symmetric positive definite matrix, or a stack of them.
 
     On CUDA nothing waits for the result: the factorisation's status is not read.
     """
     if isinstance(h, torch.Tensor):
         return torch.cholesky_inverse(torch.linalg.cholesky_ex(h).L)
-    if h.shape[0] == 1:
+    if h.shape[-1] == 1:
         return 1.0 / h
     return np.linalg.inv(h)
 
@@ -71,25 +71,25 @@ def eye(like: Array) -> Array:
 
 
 def plus_outer(w: Array, q: Array, a: Array) -> Array:
-    """Return ``w + q^T a``."""
-    if isinstance(w, torch.Tensor):
+    """Return ``w + q^T a``; `w` and `q` may be stacks."""
+    if isinstance(w, torch.Tensor) and w.ndim == 2:
         return torch.addmm(w, q.T, a)
     # NumPy multiplies a single row faster than it calls BLAS for it.
-    return w + (q.T * a if len(q) == 1 else q.T @ a)
+    return w + (q.mT * a if len(a) == 1 else q.mT @ a)
 
 
 def row_max(x: Array) -> Array:
     """Return the largest element of each row (rows x 1)."""
     if isinstance(x, torch.Tensor):
-        return x.amax(1, keepdim=True)
-    return np.maximum.reduce(x, axis=1, keepdims=True)
+        return x.amax(-1, keepdim=True)
+    return np.maximum.reduce(x, axis=-1, keepdims=True)
 
 
 def row_sum(x: Array) -> Array:
     """Return the sum of each row (rows x 1)."""
     if isinstance(x, torch.Tensor):
-        return x.sum(1, keepdim=True)
-    return np.add.reduce(x, axis=1, keepdims=True)
+        return x.sum(-1, keepdim=True)
+    return np.add.reduce(x, axis=-1, keepdims=True)
 
 
 def positive_part(x: Array) -> Array:

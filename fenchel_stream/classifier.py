@@ -18,8 +18,8 @@ from fenchel_stream.losses import softmax
 class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     """Multi-class neural network that learns by exact proximal steps instead of gradient steps.
 
-    It needs no learning rate. Features should be standardised; classes and features may appear at
-    any time.
+    It needs no learning rate. Features are standardised online, and features and
+    classes may appear at any time.
 
     Parameters
     ----------
@@ -31,13 +31,16 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         Weight of the Fenchel divergence between layers.
     gamma
         How much the old weights weigh, in samples; one number or one per layer. Larger is more
-        stable, smaller follows a change faster. By default 0.1 for hidden layers, 1 for the last.
+        stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
     rho
         Weight decay.
     alternations
         Passes over the blocks of variables per batch, the paper's K.
     order
         ``top_down`` or ``paper``.
+    scale
+        Standardise features online and clip them at ten standard deviations; False takes them as
+        they are.
     batch_size
         Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
         always learns its rows at once, as one batch.
@@ -50,9 +53,9 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from fenchel_stream import FenchelClassifier
-    >>> model = preprocessing.StandardScaler() | FenchelClassifier()
+    >>> model = FenchelClassifier()
     >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
     Accuracy: 91.36%
     """
@@ -63,18 +66,30 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         self,
         hidden: tuple[int, ...] = (64,),
         activation: str = "relu",
-        lam: float = 1.0,
-        gamma: float | tuple[float, ...] | None = None,
+        lam: float = 0.01,
+        gamma: float | tuple[float, ...] | str = "auto",
         rho: float = 0.0,
         alternations: int = 1,
         order: str = "top_down",
+        scale: bool = True,
         batch_size: int = 1,
         device: str = "cpu",
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
         super().__init__(
-            hidden, activation, lam, gamma, rho, alternations, order, batch_size, device, dtype, seed
+            hidden,
+            activation,
+            lam,
+            gamma,
+            rho,
+            alternations,
+            order,
+            scale,
+            batch_size,
+            device,
+            dtype,
+            seed,
         )
         self.classes: dict[base.typing.ClfTarget, int] = {}
 

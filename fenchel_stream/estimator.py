@@ -16,6 +16,7 @@ from fenchel_stream.arrays import Array
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.network import LiftedNetwork
 from fenchel_stream.report import StepReport
+from fenchel_stream.scaling import FeatureScaler
 from fenchel_stream.schema import Schema, frame_values, row_values
 
 
@@ -33,11 +34,12 @@ class FenchelEstimator:
         self,
         hidden: tuple[int, ...] = (64,),
         activation: str = "relu",
-        lam: float = 1.0,
-        gamma: float | tuple[float, ...] | None = None,
+        lam: float = 0.01,
+        gamma: float | tuple[float, ...] | str = "auto",
         rho: float = 0.0,
         alternations: int = 1,
         order: str = "top_down",
+        scale: bool = True,
         batch_size: int = 1,
         device: str = "cpu",
         dtype: str = "float32",
@@ -52,6 +54,7 @@ class FenchelEstimator:
         self.rho = rho
         self.alternations = alternations
         self.order = order
+        self.scale = scale
         self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
@@ -69,7 +72,8 @@ class FenchelEstimator:
             dtype=dtype,
             seed=seed,
         )
-        self.schema = Schema(dtype)
+        self.schema = Schema()
+        self.scaler = FeatureScaler()
         self.report: StepReport | None = None
         self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
 
@@ -110,14 +114,27 @@ class FenchelEstimator:
         if new:
             columns = [self._first_weights(name) for name in new]
             self.network.grow_inputs(np.stack(columns, axis=1))
-        a = self.schema.place(names, values)
+            self.scaler.grow(len(new))
+        x = self.schema.place(names, values)
+        if self.scale:
+            self.scaler.update(x)
+        a = self._input(x)
         self.report = self.network.step(a, self._targets(y, a))
 
     def _outputs_one(self, x: Mapping[Hashable, Any]) -> Array:
-        return self.network.outputs(self.schema.place(tuple(x), row_values(x)))
+        return self.network.outputs(self._input(self.schema.place(tuple(x), row_values(x))))
 
     def _outputs_many(self, X: nw.DataFrame[Any]) -> Array:
-        return self.network.outputs(self.schema.place(tuple(X.columns), frame_values(X)))
+        x = self.schema.place(tuple(X.columns), frame_values(X))
+        return self.network.outputs(self._input(x))
+
+    def _input(self, x: Array) -> Array:
+        """Return the network's input for features `x`: scaled, and with the biases' ones."""
+        x = self.scaler.scale(x) if self.scale else np.nan_to_num(x)
+        a = np.empty((len(x), x.shape[1] + 1), self.dtype)
+        a[:, 0] = 1.0
+        a[:, 1:] = x
+        return a
 
     def _first_weights(self, name: Hashable) -> Array:
         """Return the first weights of a feature: zero without a hidden layer, else by its name."""
@@ -125,8 +142,7 @@ class FenchelEstimator:
             return np.zeros(self.network.n_outputs)
         text = f"{self.seed} {type(name).__name__} {name!r}"
         key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
-        # The number of features is not known while they arrive: Xavier's bound with as many
-        # inputs as units.
+        # Xavier's bound with as many inputs as units: how many will come is not known.
         limit = sqrt(3.0 / self.hidden[0])
         return np.random.default_rng(key).uniform(-limit, limit, self.hidden[0])
 

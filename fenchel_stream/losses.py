@@ -32,8 +32,12 @@ class Loss(ABC):
         """Return targets `y` as a matrix of the shape, kind and precision of `like`."""
 
     @abstractmethod
+    def rows(self, y: Array, u: Array) -> Array:
+        """Return the loss of each row; `u` may be a stack of outputs."""
+
     def value(self, y: Array, u: Array) -> Array:
         """Return the loss summed over rows."""
+        return self.rows(y, u).sum()
 
     @abstractmethod
     def gradient(self, y: Array, u: Array) -> Array:
@@ -48,8 +52,8 @@ class SquaredError(Loss):
     def encode(self, y: Array, like: Array) -> Array:
         return _as_matrix(y, like)
 
-    def value(self, y: Array, u: Array) -> Array:
-        return 0.5 * ((u - y) ** 2).sum()
+    def rows(self, y: Array, u: Array) -> Array:
+        return 0.5 * ((u - y) ** 2).sum(-1)
 
     def gradient(self, y: Array, u: Array) -> Array:
         return u - y
@@ -75,10 +79,10 @@ class CrossEntropy(Loss):
         encoded[xp.arange(len(y)), y] = 1.0
         return encoded
 
-    def value(self, y: Array, u: Array) -> Array:
+    def rows(self, y: Array, u: Array) -> Array:
         xp = namespace(u)
         shifted = u - row_max(u)
-        return (xp.log(xp.exp(shifted).sum(1)) - (y * shifted).sum(1)).sum()
+        return (xp.log(row_sum(xp.exp(shifted))) - row_sum(y * shifted))[..., 0]
 
     def gradient(self, y: Array, u: Array) -> Array:
         return softmax(u) - y

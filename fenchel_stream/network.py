@@ -22,6 +22,7 @@ from fenchel_stream.activations import Activation, get_activation
 from fenchel_stream.arrays import Array, as_array, namespace, with_ones
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
+from fenchel_stream.mixture import GAMMAS, GammaMixture
 from fenchel_stream.report import StepReport
 from fenchel_stream.solvers import (
     HiddenTerm,
@@ -38,6 +39,9 @@ Block = tuple[Literal["X", "W"], int]
 # Below this many multiply-adds per pass NumPy's smaller cost per call decides.
 NUMPY_WORK = 200_000
 
+HIDDEN_GAMMA = 0.1
+"""Gamma of hidden layers where it is ``auto``, in samples: the best on nearly every stream."""
+
 
 @dataclass(slots=True)
 class Variables:
@@ -51,6 +55,8 @@ class Variables:
         ``S_l`` with ``X_l = phi(S_l)``, at ``l``; nothing at 0.
     metrics
         The factorised metrics of the inputs that have not moved since.
+    candidates, shares
+        Output weights and shares of the candidates where gamma is ``auto``.
     """
 
     weights: list[Array]
@@ -58,10 +64,13 @@ class Variables:
     outputs: list[Array]
     sources: list[Array]
     metrics: dict[int, ProximalMetric]
+    candidates: Array = None
+    shares: Array = None
 
     def copy(self) -> Variables:
         """Return new lists of the same arrays."""
-        return Variables(list(self.weights), list(self.inputs), list(self.outputs), [], {})
+        lists = list(self.weights), list(self.inputs), list(self.outputs)
+        return Variables(*lists, [], {}, self.candidates, self.shares)
 
 
 class LiftedNetwork:
@@ -82,8 +91,8 @@ class LiftedNetwork:
     gamma
         Weight of the proximal term, one number or one per layer. In the unit ``sample`` it counts
         in samples: at 1 a layer's old weights weigh as much as one row of the batch, whatever
-        the scale of the data. In the unit ``absolute`` it is the paper's gamma. The default is
-        0.1 for hidden layers and 1 for the output layer, in samples.
+        the scale of the data. In the unit ``absolute`` it is the paper's gamma. With ``auto`` it
+        is 0.1 samples for hidden layers and tunes itself for the output layer (`GammaMixture`).
     gamma_unit
         ``sample`` or ``absolute``.
     rho
@@ -123,8 +132,8 @@ class LiftedNetwork:
         weights: Sequence[Array],
         activation: str = "relu",
         loss: str = "cross_entropy",
-        lam: float | Sequence[float] = 1.0,
-        gamma: float | Sequence[float] | None = None,
+        lam: float | Sequence[float] = 0.01,
+        gamma: float | Sequence[float] | str = "auto",
         gamma_unit: str = "sample",
         rho: float | Sequence[float] = 0.0,
         alternations: int = 1,
@@ -137,13 +146,18 @@ class LiftedNetwork:
         self.activation: Activation = get_activation(activation)
         self.loss: Loss = get_loss(loss)
         depth = len(weights)
-        if gamma is None:
-            gamma = [0.1] * (depth - 1) + [1.0]
+        auto = gamma == "auto"
+        if auto:
+            gamma = [HIDDEN_GAMMA] * (depth - 1) + [GAMMAS[0]]
+        elif isinstance(gamma, str):
+            raise ConfigError(f"gamma is a number, one per layer, or 'auto', not {gamma!r}")
         self.lam = _per_layer("lam", lam, depth - 1)
         self.gamma = _per_layer("gamma", gamma, depth)
         self.rho = _per_layer("rho", rho, depth, zero=True)
         if gamma_unit not in ("sample", "absolute"):
             raise ConfigError(f"gamma_unit is 'sample' or 'absolute', not {gamma_unit!r}")
+        if auto and gamma_unit == "absolute":
+            raise ConfigError("gamma='auto' counts in samples; gamma_unit must be 'sample'")
         self.gamma_unit = gamma_unit
         for name, count in (
             ("alternations", alternations),
@@ -161,6 +175,7 @@ class LiftedNetwork:
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
         self.weights: list[Array] = [np.array(w, self.dtype) for w in weights]
+        self.mixture = GammaMixture(self.weights[-1]) if auto else None
 
     @classmethod
     def dense(cls, sizes: Sequence[int], *, seed: int = 0, **settings: Any) -> LiftedNetwork:
@@ -220,12 +235,19 @@ class LiftedNetwork:
         """Learn a batch whose input `a` carries its column of ones and was checked."""
         now = self._feed_forward(a)
         y = as_array(y, like=now.inputs[0])
-        before = now.copy()
         targets = self.loss.encode(y, now.outputs[-1])
+        if self.mixture is not None:
+            self.mixture.like(now.inputs[0])
+            now.candidates = self.mixture.weights
+            self.mixture.score(self.loss, targets, now.inputs[-1] @ now.candidates.mT)
+            now.shares = self.mixture.shares
+        before = now.copy()
         for block, layer in self.schedule:
             move = self._move_w if block == "W" else self._move_x
             move(layer, self._term(layer, targets, now), now, before)
         self.weights = now.weights
+        if self.mixture is not None:
+            self.mixture.weights = now.candidates
         return StepReport(self, targets, before, now)
 
     def predict(self, X: Array) -> Array:
@@ -244,7 +266,7 @@ class LiftedNetwork:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
         now = self._feed_forward(self._inputs(X))
         targets = self.loss.encode(as_array(Y, like=now.inputs[0]), now.outputs[-1])
-        return float(self.objective_at(targets, now, now))
+        return float(self.loss.value(targets, now.outputs[-1]) + self._decay(now))
 
     def objective_at(self, targets: Array, now: Variables, before: Variables) -> Array:
         """Return objective (13) at `now`, its proximal terms centred and scaled by `before`."""
@@ -252,10 +274,15 @@ class LiftedNetwork:
         for lam, divergence in zip(self.lam, self.divergences(now), strict=True):
             total = total + lam * divergence
         for layer, (w, w0) in enumerate(zip(now.weights, before.weights, strict=True)):
-            gamma, rho = self._proximal(layer, before.inputs[layer])
-            half_c = 0.5 * self._curvature(layer)
-            total = total + half_c * (gamma * ((w - w0) ** 2).sum() + rho * (w * w).sum())
-        return total
+            gamma, _ = self._proximal(layer, before.inputs[layer], None)
+            if layer == len(self.lam) and self.mixture is not None:
+                gamma = gamma / self.gamma[layer] * self.mixture.mean_gamma(before.shares)
+            total = total + 0.5 * self._curvature(layer) * gamma * ((w - w0) ** 2).sum()
+        return total + self._decay(now)
+
+    def _decay(self, now: Variables) -> Array | float:
+        pairs = zip(self.rho, now.weights, strict=True)
+        return sum(rho * (w * w).sum() for rho, w in pairs if rho)
 
     def divergences(self, now: Variables) -> list[Array]:
         """Return ``B(X_{l+1}, U_l)``, summed over rows and units, of each hidden layer."""
@@ -283,17 +310,20 @@ class LiftedNetwork:
         return torch.as_tensor(a, dtype=getattr(torch, self.dtype), device=self.device)
 
     def _move_w(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
+        a = now.inputs[layer]
+        mixture = self.mixture if layer == len(self.lam) else None
         if layer not in now.metrics:
-            gamma, rho = self._proximal(layer, before.inputs[layer])
-            now.metrics[layer] = ProximalMetric.of(now.inputs[layer], gamma, rho)
-        now.weights[layer], now.outputs[layer] = w_update(
-            term,
-            now.metrics[layer],
-            now.weights[layer],
-            before.weights[layer],
-            now.outputs[layer],
-            self.w_iterations,
-        )
+            gamma, rho = self._proximal(layer, before.inputs[layer], mixture)
+            now.metrics[layer] = ProximalMetric.of(a, gamma, rho)
+        metric, iterations = now.metrics[layer], self.w_iterations
+        if mixture is None:
+            w, w0, u = now.weights[layer], before.weights[layer], now.outputs[layer]
+            now.weights[layer], now.outputs[layer] = w_update(term, metric, w, w0, u, iterations)
+        else:
+            w, w0, u = now.candidates, before.candidates, a @ now.candidates.mT
+            now.candidates, u = w_update(term, metric, w, w0, u, iterations)
+            now.weights[layer] = mixture.average(now.candidates)
+            now.outputs[layer] = mixture.average(u)
 
     def _move_x(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
         now.metrics.pop(layer, None)
@@ -319,14 +349,16 @@ class LiftedNetwork:
             return self.loss.curvature
         return self.lam[layer] * self.activation.curvature
 
-    def _proximal(self, layer: int, a: Array) -> tuple[Array | float, float]:
+    def _proximal(
+        self, layer: int, a: Array, mixture: GammaMixture | None
+    ) -> tuple[Array | float, float]:
         """Return ``2 gamma / c`` and ``2 rho / c`` for a layer whose input is `a`."""
         scale = 2.0 / self._curvature(layer)
-        gamma = self.gamma[layer]
+        gamma = self.gamma[layer] if mixture is None else mixture.gammas
         if self.gamma_unit == "absolute":
             return scale * gamma, scale * self.rho[layer]
         flat = a.reshape(-1)
-        return (flat @ flat) * (gamma / len(a)), scale * self.rho[layer]
+        return gamma * ((flat @ flat) / len(a)), scale * self.rho[layer]
 
     def _inputs(self, X: Array) -> Array:
         """Return X with its column of ones."""
@@ -355,6 +387,20 @@ class LiftedNetwork:
         w = self.weights[-1]
         rows = as_array(np.zeros((count, w.shape[1])), like=w)
         self.weights[-1] = namespace(w).concatenate([w, rows], 0)
+        if self.mixture is not None:
+            self.mixture.grow(count)
+
+    def rescale_outputs(self, factor: Array, shift: Array) -> None:
+        """Let every output ``u`` become ``factor * u + shift``."""
+        self.weights[-1] = _rescaled(self.weights[-1], factor, shift)
+        if self.mixture is not None:
+            self.mixture.weights = _rescaled(self.mixture.weights, factor, shift)
+
+
+def _rescaled(w: Array, factor: Array, shift: Array) -> Array:
+    w = w * as_array(factor, like=w)[:, None]
+    w[..., 0] += as_array(shift, like=w)
+    return w
 
 
 def _pass(order: str, depth: int) -> tuple[Block, ...]:

@@ -11,10 +11,10 @@ import numpy as np
 from river import base
 from river.utils import dataframe
 
-from fenchel_stream.arrays import Array, as_numpy
+from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimator import FenchelEstimator
-from fenchel_stream.targets import TargetScaler
+from fenchel_stream.scaling import TargetScaler
 
 class _FenchelRegression(FenchelEstimator):
     """A network with one output per target name, whose targets are scaled online."""
@@ -25,30 +25,41 @@ class _FenchelRegression(FenchelEstimator):
         self,
         hidden: tuple[int, ...] = (64,),
         activation: str = "relu",
-        lam: float = 1.0,
-        gamma: float | tuple[float, ...] | None = None,
+        lam: float = 0.01,
+        gamma: float | tuple[float, ...] | str = "auto",
         rho: float = 0.0,
         alternations: int = 1,
         order: str = "top_down",
+        scale: bool = True,
         batch_size: int = 1,
         device: str = "cpu",
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
         super().__init__(
-            hidden, activation, lam, gamma, rho, alternations, order, batch_size, device, dtype, seed
+            hidden,
+            activation,
+            lam,
+            gamma,
+            rho,
+            alternations,
+            order,
+            scale,
+            batch_size,
+            device,
+            dtype,
+            seed,
         )
         self.outputs: list[Hashable] = []
-        self.scaler = TargetScaler()
+        self.target_scaler = TargetScaler()
 
     def _targets(self, y: list[dict[Hashable, float]], a: Array) -> Array:
         """Return scaled targets; a missing one is the network's own output, which it keeps."""
         names = dict.fromkeys(name for row in y for name in row)
         self._grow([name for name in names if name not in self.outputs])
         targets = np.array([[row.get(name, np.nan) for name in self.outputs] for row in y])
-        last = self.network.weights
-        last[-1] = self.scaler.update(targets, as_numpy(last[-1])).astype(self.dtype)
-        targets = self.scaler.scale(targets)
+        self.network.rescale_outputs(*self.target_scaler.update(targets))
+        targets = self.target_scaler.scale(targets)
         missing = np.isnan(targets)
         return np.where(missing, self.network.outputs(a), targets) if missing.any() else targets
 
@@ -56,21 +67,21 @@ class _FenchelRegression(FenchelEstimator):
         if new:
             self.outputs.extend(new)
             self.network.grow_outputs(len(new))
-            self.scaler.grow(len(new))
+            self.target_scaler.grow(len(new))
 
     def _values_one(self, x: Mapping[Hashable, Any]) -> list[float]:
-        return self.scaler.unscale(self._outputs_one(x))[0].tolist()
+        return self.target_scaler.unscale(self._outputs_one(x))[0].tolist()
 
     def _values_many(self, X: Any) -> Array:
-        return self.scaler.unscale(self._outputs_many(X))
+        return self.target_scaler.unscale(self._outputs_many(X))
 
 
 class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     """Neural network for regression that learns by exact proximal steps instead of gradient steps.
 
-    It needs no learning rate. Features should be standardised. The target is standardised online
-    by its running mean and standard deviation, so that its units do not matter; when they move,
-    the output weights are rescaled and every prediction stays as it was (see `TargetScaler`).
+    It needs no learning rate. Features and target are standardised online by their running means
+    and standard deviations, so that their units do not matter; when those of the target move, the
+    output weights are rescaled and every prediction stays as it was (see `TargetScaler`).
 
     Parameters
     ----------
@@ -82,13 +93,16 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         Weight of the Fenchel divergence between layers.
     gamma
         How much the old weights weigh, in samples; one number or one per layer. Larger is more
-        stable, smaller follows a change faster. By default 0.1 for hidden layers, 1 for the last.
+        stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
     rho
         Weight decay.
     alternations
         Passes over the blocks of variables per batch, the paper's K.
     order
         ``top_down`` or ``paper``.
+    scale
+        Standardise features online and clip them at ten standard deviations; False takes them as
+        they are.
     batch_size
         Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
         always learns its rows at once, as one batch.
@@ -101,9 +115,9 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from fenchel_stream import FenchelRegressor
-    >>> model = preprocessing.StandardScaler() | FenchelRegressor()
+    >>> model = FenchelRegressor()
     >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
     MAE: 0.5
     """

@@ -46,4 +46,4 @@ class StepReport:
         return [float(((w - w0) ** 2).sum()) ** 0.5 for w, w0 in pairs]
 
     def _objective(self, variables: Variables) -> float:
-        return float(self.network.objective_at(self.targets, variables, self.before.weights))
+        return float(self.network.objective_at(self.targets, variables, self.before))

@@ -2,13 +2,14 @@
 
 A name keeps its column for ever. New names of one row or frame are appended in sorted order, so
 that columns do not depend on the order in which a row lists its features. Names that were not
-learnt yet are left out, and a feature that a row lacks is 0: for a standardised feature, its mean.
+learnt yet are left out. A feature that a row does not list is 0, as in River's linear models; one
+that it lists as None or NaN is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import isinf, isnan
+from math import isinf, isnan, nan
 from numbers import Real
 from typing import Any
 
@@ -24,25 +25,19 @@ LARGEST = 1e15
 
 
 class Schema:
-    """Feature names and their columns; column 0 of a matrix is the ones of the biases.
-
-    Parameters
-    ----------
-    dtype
-        ``float32`` or ``float64``, of the matrices.
+    """Feature names and their columns.
 
     Examples
     --------
     >>> from fenchel_stream.schema import Schema
-    >>> schema = Schema("float64")
+    >>> schema = Schema()
     >>> schema.extend(("b", "a"))
     ['a', 'b']
     >>> schema.place(("b", "new"), [3.0, 9.0]).tolist()
-    [[1.0, 0.0, 3.0]]
+    [[0.0, 3.0]]
     """
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
+    def __init__(self) -> None:
         self.columns: dict[Hashable, int] = {}
         # Most rows list the names that the last learnt one listed: they are placed at once.
         self.names: tuple[Hashable, ...] = ()
@@ -54,30 +49,26 @@ class Schema:
             return []
         new = sorted((name for name in names if name not in self.columns), key=_sort_key)
         for name in new:
-            self.columns[name] = 1 + len(self.columns)
+            self.columns[name] = len(self.columns)
         self.names = names
         self.places = [self.columns[name] for name in names]
         return new
 
     def place(self, names: tuple[Hashable, ...], values: Any) -> Array:
-        """Return `values`, of one row or of a matrix of rows with columns `names`, as a matrix.
-
-        The result is rows x (1 + features), with its column of ones.
-        """
+        """Return `values`, of a row or of a matrix whose columns are `names`, as rows x features."""
         places = self.places
         if names != self.names:
             known = [i for i, name in enumerate(names) if name in self.columns]
             places = [self.columns[names[i]] for i in known]
             values = np.asarray(values)[..., known]
         rows = values.shape[0] if isinstance(values, np.ndarray) and values.ndim == 2 else 1
-        a = np.zeros((rows, 1 + len(self.columns)), self.dtype)
-        a[:, 0] = 1.0
-        a[:, places] = values
-        return a
+        x = np.zeros((rows, len(self.columns)))
+        x[:, places] = values
+        return x
 
 
 def row_values(x: Mapping[Hashable, Any]) -> list[Any]:
-    """Return the numbers of a row; None and NaN are missing, hence 0.
+    """Return the numbers of a row, NaN where they are missing (None or NaN).
 
     Raises
     ------
@@ -95,7 +86,7 @@ def row_values(x: Mapping[Hashable, Any]) -> list[Any]:
 
 
 def frame_values(frame: nw.DataFrame[Any]) -> Array:
-    """Return the numbers of a frame (rows x columns); null and NaN are missing, hence 0.
+    """Return the numbers of a frame (rows x columns), NaN where they are missing.
 
     Raises
     ------
@@ -115,12 +106,12 @@ def frame_values(frame: nw.DataFrame[Any]) -> Array:
     if infinite.any():
         row, column = np.argwhere(infinite)[0]
         raise DataError(f"feature {frame.columns[column]!r} is infinite in row {row} of the batch")
-    return np.nan_to_num(values, nan=0.0).clip(-LARGEST, LARGEST)
+    return values.clip(-LARGEST, LARGEST)
 
 
 def _number(name: Hashable, value: Any) -> float:
     if value is None:
-        return 0.0
+        return nan
     if not isinstance(value, (Real, np.bool_)):
         raise DataError(
             f"feature {name!r} is {value!r}, not a number; "
@@ -129,7 +120,7 @@ def _number(name: Hashable, value: Any) -> float:
     number = float(value)
     if isinf(number):
         raise DataError(f"feature {name!r} is infinite")
-    return 0.0 if isnan(number) else min(max(number, -LARGEST), LARGEST)
+    return number if isnan(number) else min(max(number, -LARGEST), LARGEST)
 
 
 def _sort_key(name: Hashable) -> tuple[str, str]:

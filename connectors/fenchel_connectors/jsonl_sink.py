@@ -55,6 +55,7 @@ class JsonlSink:
             raise ConfigError("jsonl: needs a path, as in jsonl:predictions.jsonl")
         self.path = Path(address)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
         except OSError as error:
             raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error

@@ -72,6 +72,7 @@ class ProximalMetric:
         gram = a @ a.T if dual else a.T @ a
         tau = weight + decay
         shrink = weight / tau if decay else 1.0
+        # Several weights, stacked (k x 1 x 1), make a stack of inverses.
         shifted = gram + tau * eye(gram) if len(gram) > 1 else gram + tau
         return cls(a, gram, inverse_spd(shifted), tau, shrink, dual)
 
@@ -88,9 +89,9 @@ def w_update(
     metric
         Factorised metric of the layer's input ``A``.
     w, w0
-        Current weights and those of the last batch (q x p).
+        Current weights and those of the last batch (q x p), or stacks of them.
     u
-        ``A w^T`` (m x q).
+        ``A w^T`` (m x q), or a stack.
     iterations
         Majorised steps, each monotone.
 
@@ -103,12 +104,12 @@ def w_update(
     if not metric.dual:
         centre = metric.shrink * w0
         for _ in range(iterations):
-            gradient = (scale * term.gradient(u)).T @ a + metric.tau * (w - centre)
+            gradient = (scale * term.gradient(u)).mT @ a + metric.tau * (w - centre)
             w = w - gradient @ metric.inverse
-            u = a @ w.T
+            u = a @ w.mT
         return w, u
     # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
-    base = u if w is w0 else a @ w0.T
+    base = u if w is w0 else a @ w0.mT
     if metric.shrink != 1.0:
         base, w0 = metric.shrink * base, metric.shrink * w0
     for _ in range(iterations):

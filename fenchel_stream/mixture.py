@@ -1,0 +1,93 @@
+"""Self-tuning gamma: output layers that differ in gamma only, averaged by how well they predict.
+
+The best gamma differs from stream to stream by two orders of magnitude, and nearly all of that is
+the output layer's. So several output layers, the *candidates*, learn side by side on the same
+features, each with its own gamma. Before a batch is learnt, the share of each candidate is
+multiplied by ``exp(-eta loss)`` of its prediction, and a small part of all shares is spread
+evenly, so that a candidate can come back when the stream changes (Herbster & Warmuth, "Tracking
+the best expert", 1998). The network's output layer is the average of the candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fenchel_stream.arrays import Array, as_array, namespace
+from fenchel_stream.losses import Loss
+
+GAMMAS = (1.0, 3.0, 10.0, 30.0, 100.0)
+"""Candidates, in samples."""
+
+ETA = 0.5
+"""How fast shares follow the losses."""
+
+SPREAD = 1e-4
+"""Part of the shares that is spread evenly, per row."""
+
+WORST = 10.0
+"""A row's loss counts at most this much, so that one outlier does not decide."""
+
+
+class GammaMixture:
+    """The candidates' weights and shares.
+
+    Parameters
+    ----------
+    weights
+        Of the output layer at the start (outputs x inputs).
+
+    Attributes
+    ----------
+    weights
+        Of the candidates (candidates x outputs x inputs).
+    shares
+        Positive, with sum 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.losses import LOSSES
+    >>> from fenchel_stream.mixture import GammaMixture
+    >>> mixture = GammaMixture(np.zeros((2, 3)))
+    >>> outputs = np.zeros((5, 1, 2))
+    >>> outputs[0, 0, 1] = 3.0
+    >>> mixture.score(LOSSES["cross_entropy"], np.array([[0.0, 1.0]]), outputs)
+    >>> int(mixture.shares.argmax()), round(mixture.mean_gamma())
+    (0, 27)
+    """
+
+    def __init__(self, weights: Array) -> None:
+        self.gammas = np.array(GAMMAS, weights.dtype).reshape(-1, 1, 1)
+        self.weights = np.stack([weights] * len(GAMMAS))
+        self.shares = np.full(len(GAMMAS), 1.0 / len(GAMMAS), weights.dtype)
+
+    def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
+        """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
+        xp = namespace(outputs)
+        losses = loss.rows(targets, outputs).clip(None, WORST).sum(-1)
+        shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
+        stay = (1.0 - SPREAD) ** targets.shape[0]
+        self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
+
+    def average(self, values: Array) -> Array:
+        """Return the average of the candidates' `values` by their shares."""
+        shape = values.shape
+        return (self.shares @ values.reshape(shape[0], -1)).reshape(shape[1:])
+
+    def like(self, a: Array) -> None:
+        """Keep weights and shares in the library and on the device of `a`."""
+        if namespace(a) is not namespace(self.weights):
+            self.gammas, self.weights, self.shares = (
+                as_array(values, like=a) for values in (self.gammas, self.weights, self.shares)
+            )
+
+    def grow(self, outputs: int) -> None:
+        """Append outputs whose weights are 0."""
+        w = self.weights
+        rows = as_array(np.zeros((len(w), outputs, w.shape[2])), like=w)
+        self.weights = namespace(w).concatenate([w, rows], 1)
+
+    def mean_gamma(self, shares: Array | None = None) -> float:
+        """Return the average of the candidates' gammas, in samples, by their shares."""
+        shares = self.shares if shares is None else shares
+        return float((shares * self.gammas.reshape(-1)).sum())

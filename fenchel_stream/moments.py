@@ -1,0 +1,61 @@
+"""Running mean and variance of columns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fenchel_stream.arrays import Array
+
+
+class Moments:
+    """Mean and variance of each column over all rows so far, in double precision.
+
+    Values that are NaN are missing and teach nothing. Batches are merged by the formulas of Chan,
+    Golub and LeVeque (1983).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.moments import Moments
+    >>> moments = Moments()
+    >>> moments.grow(2)
+    >>> moments.update(np.array([[1.0, 5.0], [3.0, np.nan]]))
+    >>> moments.mean.tolist(), moments.deviation.tolist()
+    ([2.0, 5.0], [1.0, 0.0])
+    """
+
+    def __init__(self) -> None:
+        self.count = np.zeros(0)
+        self.mean = np.zeros(0)
+        self.squares = np.zeros(0)
+
+    def grow(self, columns: int) -> None:
+        """Append `columns` of which nothing is known."""
+        none = np.zeros(columns)
+        self.count, self.mean, self.squares = (
+            np.append(values, none) for values in (self.count, self.mean, self.squares)
+        )
+
+    def update(self, x: Array) -> None:
+        """Take in the rows of `x` (rows x columns)."""
+        if np.isnan(x.sum()):
+            present = ~np.isnan(x)
+            count = present.sum(axis=0)
+            mean = np.where(present, x, 0.0).sum(axis=0) / np.maximum(count, 1)
+            squares = (np.where(present, x - mean, 0.0) ** 2).sum(axis=0)
+        elif len(x) == 1:
+            count, mean, squares = 1.0, x[0], 0.0
+        else:
+            count, mean = float(len(x)), x.mean(axis=0)
+            squares = ((x - mean) ** 2).sum(axis=0)
+        total = self.count + count
+        shift = mean - self.mean
+        share = count / np.maximum(total, 1.0)
+        self.squares = self.squares + squares + shift * shift * self.count * share
+        self.mean = self.mean + shift * share
+        self.count = total
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviation of each column; 0 while it is unknown."""
+        return np.sqrt(self.squares / np.maximum(self.count, 1.0))

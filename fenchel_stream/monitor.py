@@ -1,0 +1,46 @@
+"""What the learner tells those who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from fenchel_stream.prequential import Step
+from fenchel_stream.report import StepReport
+from fenchel_stream.source import open_url
+
+GROUP = "fenchel_stream.monitors"
+
+
+class Monitor(Protocol):
+    """A place where the state of a run can be watched, such as a Prometheus endpoint."""
+
+    def batch(
+        self, records: int, step: Step | None, seconds: float, report: StepReport | None
+    ) -> None:
+        """Tell of a batch: its records, what it brought, and how long it took to learn."""
+        ...
+
+    def rejected(self, counts: Mapping[str, int]) -> None:
+        """Tell how many records this run has set aside, by reason."""
+        ...
+
+    def checkpoint(self, error: Exception | None = None) -> None:
+        """Tell that a checkpoint was written, or why it was not."""
+        ...
+
+    def close(self) -> None:
+        """Stop serving."""
+        ...
+
+
+def open_monitor(url: str) -> Monitor:
+    """Return the monitor that `url` names among the entry points ``fenchel_stream.monitors``.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme, or its address cannot be served.
+    """
+    monitor: Monitor = open_url(url, GROUP)
+    return monitor

@@ -1,0 +1,107 @@
+"""Online scaling of features and of regression targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fenchel_stream.arrays import Array
+from fenchel_stream.moments import Moments
+
+CLIP = 10.0
+"""Scaled features end here: a value 1,000 standard deviations out must not upset the network."""
+
+ROUNDING = 1e-7
+"""A deviation below this share of the mean is rounding: the column is constant."""
+
+
+class FeatureScaler:
+    """Features in standard units: mean 0, standard deviation 1, clipped.
+
+    Mean and deviation run over the rows learnt since the feature appeared. A constant feature and
+    a missing value are 0, the mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.scaling import FeatureScaler
+    >>> scaler = FeatureScaler()
+    >>> scaler.grow(1)
+    >>> scaler.update(np.array([[1.0], [3.0]]))
+    >>> scaler.scale(np.array([[3.0], [np.nan], [1e9]])).tolist()
+    [[1.0], [0.0], [10.0]]
+    """
+
+    def __init__(self) -> None:
+        self.moments = Moments()
+        self.factor = np.zeros(0)
+
+    def grow(self, columns: int) -> None:
+        """Append features of which nothing is known."""
+        self.moments.grow(columns)
+        self.factor = np.append(self.factor, np.zeros(columns))
+
+    def update(self, x: Array) -> None:
+        """Take in the rows of `x`, NaN where a value is missing."""
+        self.moments.update(x)
+        deviation = self.moments.deviation
+        constant = deviation <= ROUNDING * np.abs(self.moments.mean)
+        self.factor = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+
+    def scale(self, x: Array) -> Array:
+        """Return `x` in standard units."""
+        scaled = (x - self.moments.mean) * self.factor
+        scaled = np.minimum(np.maximum(scaled, -CLIP), CLIP)
+        return np.nan_to_num(scaled, copy=False) if np.isnan(scaled.sum()) else scaled
+
+
+class TargetScaler:
+    """Regression targets in standard units.
+
+    When a batch moves the mean and the deviation, the output weights are rescaled so that every
+    prediction in the targets' own units stays as it was (van Hasselt et al., "Learning values
+    across many orders of magnitude", 2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.scaling import TargetScaler
+    >>> scaler = TargetScaler()
+    >>> scaler.grow(1)
+    >>> factor, shift = scaler.update(np.array([[1000.0], [3000.0]]))
+    >>> scaler.scale(np.array([[3000.0]])).tolist()
+    [[1.0]]
+    """
+
+    def __init__(self) -> None:
+        self.moments = Moments()
+
+    def grow(self, outputs: int) -> None:
+        """Append targets of which nothing is known."""
+        self.moments.grow(outputs)
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviation of each target; 1 while it is unknown or 0."""
+        deviation = self.moments.deviation
+        return np.where(deviation > 0, deviation, 1.0)
+
+    def update(self, y: Array) -> tuple[Array, Array]:
+        """Take in the rows of `y`, NaN where a target is missing.
+
+        Returns
+        -------
+        factor, shift
+            ``factor * u + shift`` is, in the new units, what the output ``u`` was in the old.
+        """
+        mean, deviation = self.moments.mean, self.deviation
+        self.moments.update(y)
+        new = self.deviation
+        return deviation / new, (mean - self.moments.mean) / new
+
+    def scale(self, y: Array) -> Array:
+        """Return targets in standard units."""
+        return (y - self.moments.mean) / self.deviation
+
+    def unscale(self, u: Array) -> Array:
+        """Return network outputs in the targets' own units."""
+        return u * self.deviation + self.moments.mean
