@@ -65,18 +65,14 @@ def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
     CheckpointError
         `meta` is not JSON.
     """
-    body: dict[str, Any] = {
+    body = {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "meta": dict(meta),
+        "meta": _as_json(meta),
         "versions": versions(),
         "files": {path.name: _describe(path) for path in sorted(folder.iterdir())},
     }
-    try:
-        text = _text(body)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"the meta data of a checkpoint must be JSON: {error}") from error
-    write(folder / NAME, text)
+    write(folder / NAME, _text(body))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -158,6 +154,13 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[library] = "not installed"
     return found
+
+
+def _as_json(meta: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(_dump(meta))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the meta data of a checkpoint must be JSON: {error}") from error
 
 
 def _text(body: Mapping[str, Any]) -> bytes:
