@@ -227,6 +227,8 @@ def open_exporter(address: str) -> PrometheusExporter:
 class _Server(ThreadingHTTPServer):
     """Answers each client in a thread of its own, so that none keeps another waiting."""
 
+    request_queue_size = 128  # beyond the usual 5, clients that come together wait for seconds
+
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.registry = registry
         if ":" in host:
