@@ -3,9 +3,10 @@
 The best gamma differs from stream to stream by two orders of magnitude, and nearly all of that is
 the output layer's. So several output layers, the *candidates*, learn side by side on the same
 features, each with its own gamma. Before a batch is learnt, the share of each candidate is
-multiplied by ``exp(-eta loss)`` of its prediction, and a small part of all shares is spread
-evenly, so that a candidate can come back when the stream changes (Herbster & Warmuth, "Tracking
-the best expert", 1998). The network's output layer is the average of the candidates.
+multiplied by ``exp(-eta loss / level)`` of what it predicted, where the level is the typical loss
+of late, so that neither the noise of the targets nor their units matter. A small part of all
+shares is spread evenly, so that a candidate can come back when the stream changes (Herbster &
+Warmuth, "Tracking the best expert", 1998). The network's output layer is the candidates' average.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import numpy as np
 from fenchel_stream.arrays import Array, as_array, namespace
 from fenchel_stream.losses import Loss
 
-GAMMAS = (1.0, 3.0, 10.0, 30.0, 100.0)
+GAMMAS = (0.1, 1.0, 10.0, 100.0)
 """Candidates, in samples."""
 
 ETA = 0.5
-"""How fast shares follow the losses."""
+"""How fast shares follow the losses; with squared error, 1/2 makes of them Gaussian likelihoods."""
 
 SPREAD = 1e-4
 """Part of the shares that is spread evenly, per row."""
 
 WORST = 10.0
-"""A row's loss counts at most this much, so that one outlier does not decide."""
+"""A row's loss counts at most so many times the level: one outlier does not decide."""
+
+HORIZON = 1000
+"""Rows that the level looks back on."""
 
 
 class GammaMixture:
@@ -42,6 +46,8 @@ class GammaMixture:
         Of the candidates (candidates x outputs x inputs).
     shares
         Positive, with sum 1.
+    level
+        Running mean of the average candidate's loss of a row, over `rows` rows.
 
     Examples
     --------
@@ -49,22 +55,28 @@ class GammaMixture:
     >>> from fenchel_stream.losses import LOSSES
     >>> from fenchel_stream.mixture import GammaMixture
     >>> mixture = GammaMixture(np.zeros((2, 3)))
-    >>> outputs = np.zeros((5, 1, 2))
+    >>> outputs = np.zeros((4, 1, 2))
     >>> outputs[0, 0, 1] = 3.0
     >>> mixture.score(LOSSES["cross_entropy"], np.array([[0.0, 1.0]]), outputs)
     >>> int(mixture.shares.argmax()), round(mixture.mean_gamma())
-    (0, 27)
+    (0, 23)
     """
 
     def __init__(self, weights: Array) -> None:
         self.gammas = np.array(GAMMAS, weights.dtype).reshape(-1, 1, 1)
         self.weights = np.stack([weights] * len(GAMMAS))
         self.shares = np.full(len(GAMMAS), 1.0 / len(GAMMAS), weights.dtype)
+        self.level: Array | float = 0.0
+        self.rows = 0
 
     def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
         """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
         xp = namespace(outputs)
-        losses = loss.rows(targets, outputs).clip(None, WORST).sum(-1)
+        losses = loss.rows(targets, outputs)
+        count = targets.shape[0]
+        self.rows = min(self.rows + count, max(HORIZON, count))
+        self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
+        losses = (losses / (self.level + 1e-12)).clip(None, WORST).sum(-1)
         shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
         stay = (1.0 - SPREAD) ** targets.shape[0]
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
