@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf, nan, sqrt
+from math import inf, nan
 from numbers import Real
 from typing import Any
 
@@ -16,6 +16,7 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.frames import replace_columns
+from fenchel_stream.moments import Moments
 
 HUGE = 1e100
 """Beyond this a number is as good as infinite: its square would spoil a running variance."""
@@ -76,34 +77,22 @@ class Standardize(base.MiniBatchTransformer):
         self.columns = columns
         self.skip = skip
         self.index: dict[FeatureName, int] = {}
-        self.count = np.zeros(0)
-        self.mean = np.zeros(0)
-        self.squares = np.zeros(0)
-
-    # One row is scaled number by number: NumPy's cost per call exceeds that of a few features.
+        self.moments = Moments()
 
     def learn_one(self, x: Mapping[Any, Any]) -> None:
         """Update the means and variances with one row."""
-        names = self._chosen(x)
-        self._extend(names)
-        for name in names:
-            value = _number(name, x[name])
-            if abs(value) < HUGE:
-                i = self.index[name]
-                self.count[i] = count = self.count.item(i) + 1.0
-                shift = value - self.mean.item(i)
-                self.mean[i] = mean = self.mean.item(i) + shift / count
-                self.squares[i] += shift * (value - mean)
+        if names := self._chosen(x):
+            self._learn(names, np.array([[_number(name, x[name]) for name in names]]))
 
     def transform_one(self, x: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return `x` with scaled values; missing ones are NaN."""
+        # Number by number: NumPy's cost per call exceeds that of a few features.
+        means, spreads = self.moments.mean.tolist(), self.moments.deviation.tolist()
         scaled = dict(x)
         for name in self._chosen(x):
             value = min(max(_number(name, x[name]), -HUGE), HUGE)
-            mean, spread = 0.0, 0.0
-            if (i := self.index.get(name)) is not None:
-                mean = self.mean.item(i)
-                spread = sqrt(self.squares.item(i) / max(self.count.item(i), 1.0))
+            i = self.index.get(name)
+            mean, spread = (0.0, 0.0) if i is None else (means[i], spreads[i])
             if spread <= ROUNDING * abs(mean):
                 spread = inf
             scaled[name] = min(max((value - mean) / spread, -self.clip), self.clip)
@@ -128,36 +117,22 @@ class Standardize(base.MiniBatchTransformer):
             names = [name for name in names if name in self.columns]
         return [name for name in names if name not in (self.skip or ())]
 
-    def _extend(self, names: list[Any]) -> None:
-        """Make room for the features of `names` that are new."""
-        new = [name for name in names if name not in self.index]
-        if new:
-            self.index |= {name: len(self.index) + i for i, name in enumerate(new)}
-            room = np.zeros(len(new))
-            self.count, self.mean, self.squares = (
-                np.append(moment, room) for moment in (self.count, self.mean, self.squares)
-            )
-
     def _learn(self, names: list[Any], values: NDArray[np.float64]) -> None:
-        """Merge the moments of the rows of `values` with the running ones (Chan et al., 1983)."""
-        self._extend(names)
+        if new := [name for name in names if name not in self.index]:
+            self.index |= {name: len(self.index) + i for i, name in enumerate(new)}
+            self.moments.grow(len(new))
+        # To the moments, what is absent and what is infinite is as good as missing.
+        known = np.full((len(values), len(self.index)), nan)
         at = [self.index[name] for name in names]
-        usable = np.abs(values) < HUGE
-        count = usable.sum(axis=0)
-        mean = np.where(usable, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        squares = ((np.where(usable, values, mean) - mean) ** 2).sum(axis=0)
-        before = self.count[at]
-        share = count / np.maximum(before + count, 1)
-        shift = mean - self.mean[at]
-        self.count[at] += count
-        self.mean[at] += shift * share
-        self.squares[at] += squares + shift**2 * before * share
+        known[:, at] = np.where(np.abs(values) < HUGE, values, nan)
+        if len(known):
+            self.moments.update(known)
 
     def _scale(self, names: list[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
         # The last place is that of all features never seen: no mean and no spread.
         at = [self.index.get(name, -1) for name in names]
-        mean = np.append(self.mean, 0.0)[at]
-        spread = np.sqrt(np.append(self.squares / np.maximum(self.count, 1), 0.0)[at])
+        mean = np.append(self.moments.mean, 0.0)[at]
+        spread = np.append(self.moments.deviation, 0.0)[at]
         spread[spread <= ROUNDING * np.abs(mean)] = np.inf
         with np.errstate(over="ignore"):
             scaled: NDArray[np.float64] = (values.clip(-HUGE, HUGE) - mean) / spread
