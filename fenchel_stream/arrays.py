@@ -1,8 +1,7 @@
 """The few array operations that NumPy and torch spell differently.
 
-The mathematics is written once, in the names that ``numpy`` and ``torch`` share. It runs on
-NumPy views of the same memory where a step is so small that torch's cost per call would be most
-of it, and on torch tensors (CPU or CUDA) otherwise.
+The mathematics is written once, in the names that ``numpy`` and ``torch`` share: NumPy serves the
+CPU, where its calls cost less, and torch the GPU.
 """
 
 from __future__ import annotations

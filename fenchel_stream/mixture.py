@@ -63,9 +63,10 @@ class GammaMixture:
     """
 
     def __init__(self, weights: Array) -> None:
-        self.gammas = np.array(GAMMAS, weights.dtype).reshape(-1, 1, 1)
-        self.weights = np.stack([weights] * len(GAMMAS))
-        self.shares = np.full(len(GAMMAS), 1.0 / len(GAMMAS), weights.dtype)
+        count = len(GAMMAS)
+        self.gammas = as_array(np.array(GAMMAS).reshape(-1, 1, 1), like=weights)
+        self.weights = namespace(weights).stack([weights] * count)
+        self.shares = as_array(np.full(count, 1.0 / count), like=weights)
         self.level: Array | float = 0.0
         self.rows = 0
 
@@ -85,13 +86,6 @@ class GammaMixture:
         """Return the average of the candidates' `values` by their shares."""
         shape = values.shape
         return (self.shares @ values.reshape(shape[0], -1)).reshape(shape[1:])
-
-    def like(self, a: Array) -> None:
-        """Keep weights and shares in the library and on the device of `a`."""
-        if namespace(a) is not namespace(self.weights):
-            self.gammas, self.weights, self.shares = (
-                as_array(values, like=a) for values in (self.gammas, self.weights, self.shares)
-            )
 
     def grow(self, outputs: int) -> None:
         """Append outputs whose weights are 0."""

@@ -36,9 +36,6 @@ from fenchel_stream.solvers import (
 Order = Literal["top_down", "paper"]
 Block = tuple[Literal["X", "W"], int]
 
-# Below this many multiply-adds per pass NumPy's smaller cost per call decides.
-NUMPY_WORK = 200_000
-
 HIDDEN_GAMMA = 0.1
 """Gamma of hidden layers where it is ``auto``, in samples: the best on nearly every stream."""
 
@@ -103,8 +100,11 @@ class LiftedNetwork:
         ``top_down``: ``W_L, X_L, W_{L-1}, ... W_0``; ``paper``: all X, then all W. See Notes.
     x_iterations, w_iterations
         Inner steps of the two solvers.
-    device, dtype
-        Where the weights live, and ``float32`` or ``float64``.
+    device
+        ``cpu`` computes in NumPy, which on a CPU is faster than torch by a third or more; a torch
+        device, as ``cuda`` or ``cpu:0``, computes in torch.
+    dtype
+        ``float32`` or ``float64``.
 
     Notes
     -----
@@ -174,7 +174,7 @@ class LiftedNetwork:
         self.dtype = str(dtype).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
-        self.weights: list[Array] = [np.array(w, self.dtype) for w in weights]
+        self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
         self.mixture = GammaMixture(self.weights[-1]) if auto else None
 
     @classmethod
@@ -237,7 +237,6 @@ class LiftedNetwork:
         y = as_array(y, like=now.inputs[0])
         targets = self.loss.encode(y, now.outputs[-1])
         if self.mixture is not None:
-            self.mixture.like(now.inputs[0])
             now.candidates = self.mixture.weights
             self.mixture.score(self.loss, targets, now.inputs[-1] @ now.candidates.mT)
             now.shares = self.mixture.shares
@@ -291,20 +290,16 @@ class LiftedNetwork:
 
     def _feed_forward(self, a: Array) -> Variables:
         a = self._placed(a)
-        weights = self.weights
-        if namespace(a) is not namespace(weights[0]):
-            weights = [as_array(w, like=a) for w in weights]
-        inputs, outputs = [a], [a @ weights[0].T]
-        for w in weights[1:]:
+        inputs, outputs = [a], [a @ self.weights[0].T]
+        for w in self.weights[1:]:
             a = with_ones(self.activation.phi(outputs[-1]))
             inputs.append(a)
             outputs.append(a @ w.T)
-        return Variables(list(weights), inputs, outputs, [None, *outputs[:-1]], {})
+        return Variables(list(self.weights), inputs, outputs, [None, *outputs[:-1]], {})
 
     def _placed(self, a: Array) -> Array:
-        """Return `a` in the library that serves this much work best, in the network's precision."""
-        work = a.shape[0] * sum(w.shape[0] * w.shape[1] for w in self.weights)
-        if self.device == "cpu" and work < NUMPY_WORK:
+        """Return `a` in the network's library, precision and place."""
+        if self.device == "cpu":
             a = a.numpy(force=True) if isinstance(a, torch.Tensor) else a
             return a.astype(self.dtype, copy=False)
         return torch.as_tensor(a, dtype=getattr(torch, self.dtype), device=self.device)

@@ -107,7 +107,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
         always learns its rows at once, as one batch.
     device
-        ``cpu`` or a CUDA device.
+        ``cpu``, or a torch device such as ``cuda``.
     dtype
         ``float32`` or ``float64``.
     seed
