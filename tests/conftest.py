@@ -10,6 +10,11 @@ from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests have no screen
 
+# Before anything loads BLAS. The tests' matrices are small: a second thread only waits in a loop,
+# which made them five times slower wherever something else wanted the other core.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 # The same cases on every run: a failure in CI is a failure on the developer's machine.
 settings.register_profile("house", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("house")
