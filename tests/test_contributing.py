@@ -47,9 +47,10 @@ def test_a_network_learns_with_its_activation(
     monkeypatch.setitem(ACTIVATIONS, "softsign", guide["Add an activation"]["SoftSign"]())
     network = LiftedNetwork.dense([2, 16, 2], activation="softsign", dtype="float64")
     X = np.random.default_rng(0).normal(size=(50, 2))
-    for _ in range(5):
-        report = network.learn_batch(X, (X[:, 0] * X[:, 1] > 0).astype(int))
-        assert report.objective_after < report.objective_before
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    for _ in range(30):
+        network.learn_batch(X, y)
+    assert (network.predict(X).argmax(axis=1) == y).mean() > 0.95  # a linear model gets 0.4
 
 
 def test_its_source_resumes(guide: Guide) -> None:
