@@ -73,13 +73,13 @@ class GammaMixture:
     def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
         """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
         xp = namespace(outputs)
-        losses = loss.rows(targets, outputs)
-        count = targets.shape[0]
+        losses = loss.rows(targets, outputs).reshape(len(outputs), -1)
+        count = losses.shape[1]
         self.rows = min(self.rows + count, max(HORIZON, count))
         self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
         losses = (losses / (self.level + 1e-12)).clip(None, WORST).sum(-1)
         shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
-        stay = (1.0 - SPREAD) ** targets.shape[0]
+        stay = (1.0 - SPREAD) ** count
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
 
     def average(self, values: Array) -> Array:

@@ -174,6 +174,8 @@ class LiftedNetwork:
         self.dtype = str(dtype).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
+        # NumPy takes half as long for a vector as for a matrix of one row.
+        self.vectors = device == "cpu" and not any(self.rho)
         self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
         self.mixture = GammaMixture(self.weights[-1]) if auto else None
 
@@ -233,9 +235,11 @@ class LiftedNetwork:
 
     def step(self, a: Array, y: Array) -> StepReport:
         """Learn a batch whose input `a` carries its column of ones and was checked."""
+        a = self._placed(a)
         now = self._feed_forward(a)
-        y = as_array(y, like=now.inputs[0])
-        targets = self.loss.encode(y, now.outputs[-1])
+        outputs = now.outputs[-1]
+        targets = self.loss.encode(as_array(y, like=a), outputs.reshape(len(a), -1))
+        targets = targets.reshape(outputs.shape)
         if self.mixture is not None:
             now.candidates = self.mixture.weights
             self.mixture.score(self.loss, targets, now.inputs[-1] @ now.candidates.mT)
@@ -254,18 +258,19 @@ class LiftedNetwork:
 
         An array comes back for an array, a tensor for a tensor.
         """
-        outputs = self._feed_forward(self._inputs(X)).outputs[-1]
-        return as_array(outputs, like=X)
+        return self.outputs(self._inputs(X), like=X)
 
-    def outputs(self, a: Array) -> Array:
-        """Return the outputs of a NumPy input `a` that carries its column of ones."""
-        return as_array(self._feed_forward(a).outputs[-1], like=a)
+    def outputs(self, a: Array, like: Array | None = None) -> Array:
+        """Return the outputs of an input `a` that carries its column of ones, as `like` or `a`."""
+        outputs = self._feed_forward(self._placed(a)).outputs[-1]
+        return as_array(outputs.reshape(len(a), -1), like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
-        now = self._feed_forward(self._inputs(X))
-        targets = self.loss.encode(as_array(Y, like=now.inputs[0]), now.outputs[-1])
-        return float(self.loss.value(targets, now.outputs[-1]) + self._decay(now))
+        now = self._feed_forward(self._placed(self._inputs(X)))
+        outputs = now.outputs[-1].reshape(len(X), -1)
+        targets = self.loss.encode(as_array(Y, like=outputs), outputs)
+        return float(self.loss.value(targets, outputs) + self._decay(now))
 
     def objective_at(self, targets: Array, now: Variables, before: Variables) -> Array:
         """Return objective (13) at `now`, its proximal terms centred and scaled by `before`."""
@@ -286,10 +291,11 @@ class LiftedNetwork:
     def divergences(self, now: Variables) -> list[Array]:
         """Return ``B(X_{l+1}, U_l)``, summed over rows and units, of each hidden layer."""
         pairs = zip(now.inputs[1:], now.outputs, strict=False)
-        return [self.activation.divergence(a[:, 1:], u).sum() for a, u in pairs]
+        return [self.activation.divergence(a[..., 1:], u).sum() for a, u in pairs]
 
     def _feed_forward(self, a: Array) -> Variables:
-        a = self._placed(a)
+        if self.vectors and len(a) == 1:
+            a = a[0]
         inputs, outputs = [a], [a @ self.weights[0].T]
         for w in self.weights[1:]:
             a = with_ones(self.activation.phi(outputs[-1]))
@@ -337,7 +343,7 @@ class LiftedNetwork:
     def _term(self, layer: int, targets: Array, now: Variables) -> Term:
         if layer == len(self.lam):
             return OutputTerm(self.loss, targets)
-        return HiddenTerm(self.activation, now.inputs[layer + 1][:, 1:], self.lam[layer])
+        return HiddenTerm(self.activation, now.inputs[layer + 1][..., 1:], self.lam[layer])
 
     def _curvature(self, layer: int) -> float:
         if layer == len(self.lam):
@@ -349,11 +355,14 @@ class LiftedNetwork:
     ) -> tuple[Array | float, float]:
         """Return ``2 gamma / c`` and ``2 rho / c`` for a layer whose input is `a`."""
         scale = 2.0 / self._curvature(layer)
-        gamma = self.gamma[layer] if mixture is None else mixture.gammas
+        gamma: Array | float = self.gamma[layer]
+        if mixture is not None:
+            gamma = mixture.gammas if a.ndim == 2 else mixture.gammas[..., 0]
         if self.gamma_unit == "absolute":
             return scale * gamma, scale * self.rho[layer]
         flat = a.reshape(-1)
-        return gamma * ((flat @ flat) / len(a)), scale * self.rho[layer]
+        rows = flat.shape[0] // a.shape[-1]
+        return gamma * (flat.dot(flat) / rows), scale * self.rho[layer]
 
     def _inputs(self, X: Array) -> Array:
         """Return X with its column of ones."""

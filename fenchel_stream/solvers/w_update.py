@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fenchel_stream.arrays import Array, eye, inverse_spd, plus_outer
+from fenchel_stream.arrays import Array, eye, inverse_spd
 from fenchel_stream.solvers.terms import Term
 
 
@@ -29,15 +29,16 @@ class ProximalMetric:
     Attributes
     ----------
     a
-        Layer input with its column of ones (m x p).
+        Layer input with its column of ones (m x p), or one row as a vector (p,).
     gram
-        ``A A^T`` in the dual form, ``A^T A`` in the primal form.
+        ``A A^T`` in the dual form, ``A^T A`` in the primal form; of a vector, a number.
     inverse
-        ``(gram + tau I)^-1``.
+        ``(gram + tau I)^-1``; of several ``tau``, a stack.
     tau
         ``2 (gamma + rho) / c``.
     shrink
-        ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``.
+        ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``. None
+        without decay.
     dual
         Which form.
     """
@@ -46,7 +47,7 @@ class ProximalMetric:
     gram: Array
     inverse: Array
     tau: Array | float
-    shrink: Array | float
+    shrink: Array | float | None
     dual: bool
 
     @classmethod
@@ -58,23 +59,24 @@ class ProximalMetric:
         Parameters
         ----------
         a
-            Layer input with its column of ones (m x p).
+            Layer input with its column of ones (m x p), or one row as a vector (p,), which takes
+            no decay.
         weight
-            ``2 gamma / c``.
+            ``2 gamma / c``, or several (k x 1 x 1; k x 1 for a vector).
         decay
             ``2 rho / c``.
         dual
-            Force the dual or the primal form.
+            Force the dual or the primal form of a matrix.
         """
-        m, p = a.shape
-        if dual is None:
-            dual = m <= p
-        gram = a @ a.T if dual else a.T @ a
         tau = weight + decay
-        shrink = weight / tau if decay else 1.0
-        # Several weights, stacked (k x 1 x 1), make a stack of inverses.
-        shifted = gram + tau * eye(gram) if len(gram) > 1 else gram + tau
-        return cls(a, gram, inverse_spd(shifted), tau, shrink, dual)
+        shrink = weight / tau if decay else None
+        if a.ndim == 1:
+            gram = a.dot(a)
+            return cls(a, gram, 1.0 / (gram + tau), tau, shrink, dual=True)
+        if dual is None:
+            dual = a.shape[0] <= a.shape[1]
+        gram = a @ a.T if dual else a.T @ a
+        return cls(a, gram, inverse_spd(gram + tau * eye(gram)), tau, shrink, dual)
 
 
 def w_update(
@@ -100,19 +102,25 @@ def w_update(
     w, u
         The new weights and ``A w^T``.
     """
-    a, scale = metric.a, 1.0 / term.curvature
+    a, gram, inverse = metric.a, metric.gram, metric.inverse
+    scale = 1.0 / term.curvature
     if not metric.dual:
-        centre = metric.shrink * w0
+        centre = w0 if metric.shrink is None else metric.shrink * w0
         for _ in range(iterations):
             gradient = (scale * term.gradient(u)).mT @ a + metric.tau * (w - centre)
-            w = w - gradient @ metric.inverse
+            w = w - gradient @ inverse
             u = a @ w.mT
         return w, u
     # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
     base = u if w is w0 else a @ w0.mT
-    if metric.shrink != 1.0:
+    if metric.shrink is not None:
         base, w0 = metric.shrink * base, metric.shrink * w0
+    if a.ndim == 1:
+        for _ in range(iterations):
+            q = inverse * (u - base - scale * term.gradient(u))
+            u = base + gram * q
+        return w0 + q[..., None] * a, u
     for _ in range(iterations):
-        q = metric.inverse @ (u - base - scale * term.gradient(u))
-        u = base + metric.gram @ q
-    return plus_outer(w0, q, a), u
+        q = inverse @ (u - base - scale * term.gradient(u))
+        u = base + gram @ q
+    return w0 + q.mT @ a, u

@@ -64,6 +64,6 @@ def x_update(
     a = a + 0.0
     for _ in range(iterations):
         s = keep * s + pull - term.gradient(u) @ weights
-        a[:, 1:] = activation.phi(s)
+        a[..., 1:] = activation.phi(s)
         u = a @ w.T
     return s, a, u
