@@ -119,7 +119,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     >>> from fenchel_stream import FenchelRegressor
     >>> model = FenchelRegressor()
     >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
-    MAE: 0.338258
+    MAE: 0.338264
     """
 
     def learn_one(self, x: Mapping[Hashable, Any], y: float) -> None:
