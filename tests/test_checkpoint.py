@@ -313,6 +313,17 @@ class TestPickle:
         with pytest.raises(CheckpointError, match=r"model\.pkl: its sha256 is not that of the man"):
             store.load({"model": Opaque()}, allow_pickle=True)
 
+    def test_of_a_class_that_is_gone(
+        self, store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.save({"model": Opaque()}, {}, allow_pickle=True)
+        fresh = Opaque()
+        monkeypatch.delattr(sys.modules[__name__], "Opaque")
+        with pytest.raises(
+            CheckpointError, match=r"model\.pkl cannot be unpickled: AttributeError"
+        ):
+            store.load({"model": fresh}, allow_pickle=True)
+
     @pytest.mark.parametrize("model", [OpaqueWithSlots(), lambda: None])
     def test_cannot_do_everything(self, store: CheckpointStore, model: Any) -> None:
         with pytest.raises(CheckpointError, match="cannot be pickled"):

@@ -168,6 +168,15 @@ class TestDisk:
         assert loaded(store) == 1
         assert save(store, 2).name == "00000002"
 
+    def test_a_refused_export_leaves_nothing_behind(
+        self, store: CheckpointStore, tmp_path: Path
+    ) -> None:
+        save(store, 1)
+        target = tmp_path / "model.tar"
+        with largest_file(1000), pytest.raises(CheckpointError, match="written: File too large"):
+            store.export(None, target)
+        assert not target.exists()
+
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
     def test_a_directory_that_may_not_be_written(self, store: CheckpointStore) -> None:
         save(store, 1)
@@ -224,7 +233,7 @@ class TestDisk:
 
 class TestSuddenDeath:
     def test_at_every_step(self, tmp_path: Path) -> None:
-        """Kill a save before every other of its lines."""
+        """Kill a save before every other of its lines, and of those that remove directories."""
         command = [sys.executable, __file__, "lines", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -247,7 +256,10 @@ def kill_saves(how: str, directory: Path) -> None:
     """Kill one save after another, each a bit later, and look at what it leaves behind."""
     import signal
 
-    here = str(Path(sys.modules[CheckpointStore.__module__].__file__ or "").parent)
+    here = (
+        str(Path(sys.modules[CheckpointStore.__module__].__file__ or "").parent),
+        shutil.__file__,
+    )
 
     def die_at_line(last: int) -> None:
         count = 0

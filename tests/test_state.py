@@ -51,6 +51,8 @@ class Thing:
 class Slotted:
     __slots__ = ("__private", "unset", "x")
 
+    unset: int
+
     def __init__(self, x: Any) -> None:
         self.x = x
         self.__private = -x
@@ -266,15 +268,25 @@ class TestArrays:
         back["part"][0, 0] = 77
         assert back["base"][1, 1] == 77
 
-    def test_views_of_memory_that_only_they_reach_stay_views(self) -> None:
-        for make in (
+    @pytest.mark.parametrize(
+        "make",
+        [
             lambda: np.arange(12.0).reshape(3, 4),
             lambda: torch.arange(12.0).reshape(3, 4),
-        ):
-            base: Any = make()
-            left, middle = through_json([base[:, :3], base[:, 1:]])
-            left[0, 1] = -1
-            assert middle[0].tolist() == [-1, 2, 3]
+            lambda: torch.arange(12.0).reshape(3, 4).numpy(),
+        ],
+    )
+    def test_views_of_memory_that_only_they_reach_stay_views(self, make: Callable[[], Any]) -> None:
+        base = make()
+        left, middle = through_json([base[:, :3], base[:, 1:]])
+        left[0, 1] = -1
+        assert middle[0].tolist() == [-1, 2, 3]
+
+    def test_views_of_memory_that_is_no_arrays_are_refused(self) -> None:
+        memory = bytearray(64)
+        views = {"a": np.frombuffer(memory, count=6), "b": np.frombuffer(memory, offset=16)}
+        with pytest.raises(CheckpointError, match="a shares memory with b in a way that cannot be"):
+            pack(views)
 
     @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
     def test_an_array_and_a_tensor_keep_sharing_memory(self, dtype: Any) -> None:
@@ -409,6 +421,14 @@ class TestObjects:
         back["cm"].update("x", "y")
         assert back["cm"].data["x"]["y"] == 1
         assert isinstance(back["beta"]["new"], proba.Beta)
+
+    def test_a_slot_that_was_empty_is_emptied(self) -> None:
+        fresh = Slotted(5)
+        fresh.unset = 1
+        back = through_json(Slotted(3), fresh)
+        assert back is fresh
+        assert back.x == 3
+        assert not hasattr(back, "unset")
 
     def test_another_kind_of_object_is_refused(self) -> None:
         with pytest.raises(CheckpointError, match="that of a Mean, not Var"):

@@ -384,8 +384,8 @@ def test_several_targets(sums: Rows) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_weights_go_on_bit_for_bit_in_either_library(dtype: str) -> None:
-    """Large batches are learnt by torch, small ones by NumPy; a state may fall in between."""
+def test_weights_go_on_bit_for_bit(dtype: str) -> None:
+    """After a batch larger than the next, and after a smaller one."""
     rng = np.random.default_rng(0)
 
     def learnt(model: FenchelClassifier, batches: list[int], seed: int) -> None:
