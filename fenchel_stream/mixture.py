@@ -7,9 +7,14 @@ multiplied by ``exp(-eta loss / level)`` of what it predicted, where the level i
 of late, so that neither the noise of the targets nor their units matter. A small part of all
 shares is spread evenly, so that a candidate can come back when the stream changes (Herbster &
 Warmuth, "Tracking the best expert", 1998). The network's output layer is the candidates' average.
+
+Within a batch the shares stand still, and all steps descend on one objective: (13) with the output
+layer's terms averaged over the candidates.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +35,36 @@ WORST = 10.0
 
 HORIZON = 1000
 """Rows that the level looks back on."""
+
+
+@dataclass(slots=True)
+class MixtureTerm:
+    """``sum_e share_e L(Y, U_e)`` of the scaled outputs ``sqrt(share_e) U_e``, side by side.
+
+    In these variables its curvature is that of the loss.
+    """
+
+    loss: Loss
+    targets: Array
+    roots: Array
+
+    @property
+    def curvature(self) -> float:
+        """See `Term`."""
+        return self.loss.curvature
+
+    def value(self, u: Array) -> Array:
+        """See `Term`."""
+        rows = self.loss.rows(self.targets[..., None, :], self._apart(u) / self.roots)
+        return (self.roots[:, 0] ** 2 * rows).sum()
+
+    def gradient(self, u: Array) -> Array:
+        """See `Term`."""
+        gradient = self.loss.gradient(self.targets[..., None, :], self._apart(u) / self.roots)
+        return (self.roots * gradient).reshape(u.shape)
+
+    def _apart(self, u: Array) -> Array:
+        return u.reshape(*u.shape[:-1], len(self.roots), -1)
 
 
 class GammaMixture:
@@ -58,7 +93,7 @@ class GammaMixture:
     >>> outputs = np.zeros((4, 1, 2))
     >>> outputs[0, 0, 1] = 3.0
     >>> mixture.score(LOSSES["cross_entropy"], np.array([[0.0, 1.0]]), outputs)
-    >>> int(mixture.shares.argmax()), round(mixture.mean_gamma())
+    >>> int(mixture.shares.argmax()), round(mixture.gamma)
     (0, 23)
     """
 
@@ -87,13 +122,18 @@ class GammaMixture:
         shape = values.shape
         return (self.shares @ values.reshape(shape[0], -1)).reshape(shape[1:])
 
+    def side_by_side(self, weights: Array) -> tuple[Array, Array]:
+        """Return the roots of the shares, and the candidates' `weights` scaled by them, stacked."""
+        roots = self.shares[:, None] ** 0.5
+        return roots, (roots[..., None] * weights).reshape(-1, weights.shape[-1])
+
     def grow(self, outputs: int) -> None:
         """Append outputs whose weights are 0."""
         w = self.weights
         rows = as_array(np.zeros((len(w), outputs, w.shape[2])), like=w)
         self.weights = namespace(w).concatenate([w, rows], 1)
 
-    def mean_gamma(self, shares: Array | None = None) -> float:
-        """Return the average of the candidates' gammas, in samples, by their shares."""
-        shares = self.shares if shares is None else shares
-        return float((shares * self.gammas.reshape(-1)).sum())
+    @property
+    def gamma(self) -> float:
+        """The average of the candidates' gammas, in samples, by their shares."""
+        return float((self.shares * self.gammas.reshape(-1)).sum())

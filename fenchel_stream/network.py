@@ -22,7 +22,7 @@ from fenchel_stream.activations import Activation, get_activation
 from fenchel_stream.arrays import Array, as_array, namespace, with_ones
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
-from fenchel_stream.mixture import GAMMAS, GammaMixture
+from fenchel_stream.mixture import GAMMAS, GammaMixture, MixtureTerm
 from fenchel_stream.report import StepReport
 from fenchel_stream.solvers import (
     HiddenTerm,
@@ -271,23 +271,35 @@ class LiftedNetwork:
         now = self._feed_forward(self._placed(self._inputs(X)))
         outputs = now.outputs[-1].reshape(len(X), -1)
         targets = self.loss.encode(as_array(Y, like=outputs), outputs)
-        return float(self.loss.value(targets, outputs) + self._decay(now))
+        decay = sum(rho * (w * w).sum() for rho, w in zip(self.rho, self.weights, strict=True))
+        return float(self.loss.value(targets, outputs) + decay)
 
     def objective_at(self, targets: Array, now: Variables, before: Variables) -> Array:
-        """Return objective (13) at `now`, its proximal terms centred and scaled by `before`."""
-        total = self.loss.value(targets, now.outputs[-1])
-        for lam, divergence in zip(self.lam, self.divergences(now), strict=True):
-            total = total + lam * divergence
-        for layer, (w, w0) in enumerate(zip(now.weights, before.weights, strict=True)):
-            gamma, _ = self._proximal(layer, before.inputs[layer], None)
-            if layer == len(self.lam) and self.mixture is not None:
-                gamma = gamma / self.gamma[layer] * self.mixture.mean_gamma(before.shares)
-            total = total + 0.5 * self._curvature(layer) * gamma * ((w - w0) ** 2).sum()
-        return total + self._decay(now)
+        """Return objective (13) at `now`, its proximal terms centred and scaled by `before`.
 
-    def _decay(self, now: Variables) -> Array | float:
-        pairs = zip(self.rho, now.weights, strict=True)
-        return sum(rho * (w * w).sum() for rho, w in pairs if rho)
+        Where gamma is ``auto``, the terms of the output layer are averages over the candidates.
+        """
+        last = len(self.lam)
+        total = sum(lam * b for lam, b in zip(self.lam, self.divergences(now), strict=True))
+        for layer, (w, w0) in enumerate(zip(now.weights, before.weights, strict=True)):
+            if layer < last or self.mixture is None:
+                total = total + self._penalty(layer, w, w0, before.inputs[layer], None)
+        if self.mixture is None:
+            return total + self.loss.value(targets, now.outputs[-1])
+        w, w0 = now.candidates, before.candidates
+        losses = self.loss.rows(targets, now.inputs[-1] @ w.mT).reshape(len(w), -1).sum(-1)
+        penalties = self._penalty(last, w, w0, before.inputs[-1], self.mixture)
+        return total + before.shares @ (losses + penalties)
+
+    def _penalty(
+        self, layer: int, w: Array, w0: Array, a: Array, mixture: GammaMixture | None
+    ) -> Array:
+        """Return ``gamma ||W - W0||^2 + rho ||W||^2``, of every candidate where there are some."""
+        gamma, rho = self._proximal(layer, a, mixture)
+        if mixture is not None:
+            gamma = gamma.reshape(-1)
+        moved, size = ((w - w0) ** 2).sum((-2, -1)), (w * w).sum((-2, -1))
+        return 0.5 * self._curvature(layer) * (gamma * moved + rho * size)
 
     def divergences(self, now: Variables) -> list[Array]:
         """Return ``B(X_{l+1}, U_l)``, summed over rows and units, of each hidden layer."""
@@ -329,17 +341,24 @@ class LiftedNetwork:
 
     def _move_x(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
         now.metrics.pop(layer, None)
-        now.sources[layer], now.inputs[layer], now.outputs[layer] = x_update(
+        w, u = now.weights[layer], now.outputs[layer]
+        mixture = self.mixture if layer == len(self.lam) else None
+        if mixture is not None:
+            roots, w = mixture.side_by_side(now.candidates)
+            term = MixtureTerm(self.loss, term.targets, roots)
+            u = now.inputs[layer] @ w.T
+        now.sources[layer], now.inputs[layer], u = x_update(
             term,
             self.activation,
             self.lam[layer - 1],
             now.outputs[layer - 1],
             now.sources[layer],
             now.inputs[layer],
-            now.weights[layer],
-            now.outputs[layer],
-            self.x_iterations or (3 if now.inputs[layer].ndim == 1 else 5),
+            w,
+            u,
+            self.x_iterations or (3 if u.ndim == 1 else 5),
         )
+        now.outputs[layer] = u if mixture is None else now.inputs[layer] @ now.weights[layer].T
 
     def _term(self, layer: int, targets: Array, now: Variables) -> Term:
         if layer == len(self.lam):
