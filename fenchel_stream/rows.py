@@ -66,6 +66,9 @@ class RowCheck:
         The column to predict; several for ``kind="multi-target"``.
     kind
         ``"classification"``, ``"regression"`` or ``"multi-target"``.
+    positive
+        The class that becomes True, while all others become False; 1 and ``"1"`` are the same one.
+        None leaves classes as they are.
     one_hot
         Columns whose values are categories.
     ignore
@@ -78,7 +81,8 @@ class RowCheck:
     Raises
     ------
     ConfigError
-        A column has two parts to play, or the number of targets does not fit the kind.
+        A column has two parts to play, or the number of targets, or `positive`, does not fit the
+        kind.
 
     Examples
     --------
@@ -100,12 +104,15 @@ class RowCheck:
         target: str | Sequence[str],
         kind: Kind,
         *,
+        positive: str | int | None = None,
         one_hot: Iterable[str] = (),
         ignore: Iterable[str] = (),
         resumed: bool = False,
     ) -> None:
         self.targets = [target] if isinstance(target, str) else list(target)
         self.kind = kind
+        # As text: whether 1 is a number or a text depends on the file rather than on the task.
+        self.positive = None if positive is None else to_categories(pl.Series([positive]))[0][0]
         self.one_hot = frozenset(one_hot)
         self.ignore = frozenset(ignore)
         self.resumed = resumed
@@ -117,6 +124,8 @@ class RowCheck:
                 )
         if not self.targets or (kind != "multi-target" and len(self.targets) > 1):
             raise ConfigError(f"{kind} does not go with {len(self.targets)} target columns")
+        if positive is not None and kind != "classification":
+            raise ConfigError(f"positive = {positive!r} names a class, and {kind} has none")
         self._usable: set[str] = set()
         self._unusable: Counter[str] = Counter()
 
@@ -167,6 +176,8 @@ class RowCheck:
             column = rows[name]
         if self.kind == "classification":
             y, wrong = _classes(column)
+            if self.positive is not None:
+                y = to_categories(y)[0] == self.positive
         else:
             y, wrong = to_numbers(column)
             self._check_numbers(column, y, wrong, "is it a class? then the task is classification")
