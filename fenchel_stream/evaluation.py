@@ -104,7 +104,7 @@ class Evaluation:
         return axes[0] if len(axes) == 1 else axes
 
     def save_plot(self, path: Path) -> None:
-        """Draw the curves into a file, whose suffix is its format.
+        """Draw the curves into a file, whose suffix is its format; its folder is made if need be.
 
         Raises
         ------
@@ -115,6 +115,7 @@ class Evaluation:
         page = figure.Figure(**self._page())
         self.plot(page.subplots(len(self.metrics), sharex=True))
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             page.savefig(path, dpi=150)
         except (OSError, ValueError) as error:
             raise ConfigError(f"plot {path}: {error}") from error
