@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
@@ -35,7 +38,8 @@ def build_model(config: Config) -> base.Estimator:
     Raises
     ------
     ConfigError
-        A parameter is unknown or has the wrong type, or the factory cannot be found.
+        A parameter is unknown or has the wrong type, or the factory cannot be found or returns
+        no River model.
     """
     settings = dict(config.model)
     factory = settings.pop("factory", None)
@@ -44,6 +48,8 @@ def build_model(config: Config) -> base.Estimator:
         model = make(**_checked(make, settings))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"model: {error}") from error
+    if not isinstance(model, base.Estimator):
+        raise ConfigError(f"model.factory {factory!r} returned a {type(model).__name__}: no model")
     features = config.features
     return pipeline(model, scale=features.scale, one_hot=features.one_hot)
 
@@ -54,36 +60,59 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
     Raises
     ------
     ConfigError
-        River has no metric of a name.
+        River has no metric of a name, or one that is not a number or needs parameters.
     """
-    found = []
-    for name in config.metrics.names or DEFAULT_METRICS[config.source.kind]:
-        metric = getattr(metrics, name, None)
-        if not (inspect.isclass(metric) and issubclass(metric, metrics.base.Metric)):
-            raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}")
-        one = metric()
-        several = config.source.kind == "multi-target"
-        found.append(metrics.multioutput.MicroAverage(one) if several else one)
+    names = config.metrics.names or DEFAULT_METRICS[config.source.kind]
+    found = [_metric(name) for name in names]
+    if config.source.kind == "multi-target":
+        found = [metrics.multioutput.MicroAverage(metric) for metric in found]
     return metrics.base.Metrics(found)
 
 
-def _find(factory: str) -> Any:
-    module, colon, name = factory.partition(":")
+def _metric(name: str) -> metrics.base.Metric:
+    cls = getattr(metrics, name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)):
+        raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}")
     try:
-        if not colon:
-            raise ImportError("it is not of the form module:function")
-        return getattr(importlib.import_module(module), name)
+        metric: metrics.base.Metric = cls()
+    except TypeError as error:
+        raise ConfigError(f"metrics.names: {name} needs parameters: {error}") from error
+    if not _is_number(metric):
+        raise ConfigError(f"metrics.names: {name} is no number that could be followed in time")
+    return metric
+
+
+def _is_number(metric: metrics.base.Metric) -> bool:
+    try:
+        return isinstance(metric.get(), Real)
+    except NotImplementedError:
+        return False
+
+
+def _find(factory: Any) -> Any:
+    module, colon, name = str(factory).partition(":")
+    if not (module and colon and name):
+        raise ConfigError(f"model.factory {factory!r} is not of the form module:function")
+    # A module beside the configuration is found as by `python -m`.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        make = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"model.factory {factory!r}: {error}") from error
+    if not callable(make):
+        raise ConfigError(f"model.factory {factory!r}: {name} cannot be called")
+    return make
 
 
 def _checked(make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` converted to the types that `make` declares for them."""
     known = inspect.signature(make).parameters
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
     hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
     checked = {}
     for name, value in settings.items():
-        if name not in known:
+        if name not in known and not takes_any:
             raise ConfigError(f"model: unknown parameter {name!r}; known: {', '.join(known)}")
         try:
             checked[name] = msgspec.convert(value, hints.get(name, Any))

@@ -10,25 +10,27 @@ from pathlib import Path
 
 from fenchel_stream import __version__
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.config import load
-from fenchel_stream.errors import ConfigError, FenchelStreamError
+from fenchel_stream.config import load, setting
+from fenchel_stream.errors import CheckpointError, ConfigError, FenchelStreamError
 from fenchel_stream.learner import Learner
 
 FLAGS = {
     "--source": ("source.url", "URL", "rows to learn, as csv:flights.csv or river:Phishing"),
     "--target": ("source.target", "COLUMN", "column to predict"),
     "--kind": ("source.kind", "KIND", "classification, regression or multi-target"),
-    "--batch-size": ("run.batch_size", "ROWS", "rows per mini-batch"),
-    "--limit": ("run.limit", "ROWS", "stop after so many rows"),
+    "--positive": ("source.positive", "CLASS", "class that becomes True, all others False"),
+    "--batch-size": ("run.batch_size", "ROWS", "records per mini-batch"),
+    "--limit": ("run.limit", "ROWS", "stop after so many records"),
     "--checkpoint": ("checkpoint.directory", "DIR", "where state is kept; resumes what is there"),
     "--predictions": ("output.predictions", "FILE", "write predictions there, as JSON lines"),
-    "--rejects": ("output.rejects", "FILE", "write rows that cannot be learnt there"),
+    "--rejects": ("output.rejects", "FILE", "write records that cannot be learnt there"),
     "--plot": ("output.plot", "FILE", "draw the windowed metrics there at the end"),
     "--metrics-port": ("metrics.port", "PORT", "serve Prometheus metrics on loopback"),
 }
+NUMBERS = {"ROWS", "PORT"}
 
-EXIT_CODES = """exit codes: 0 done or stopped by a signal after a checkpoint, 2 configuration,
-3 data, 4 checkpoint, 1 anything else"""
+EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
+2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     --------
     >>> from fenchel_stream.cli import main
     >>> main(["run", "--source", "river:Phishing", "--target", "target", "--set",
-    ...       "run.progress=false"])  # doctest: +ELLIPSIS
-    1250 rows learnt, 0 rejected, ...
+    ...       "run.progress=false"])
+    Accuracy 0... over 1,250 rows, ... rows/s
     0
     """
     options = _parser().parse_args(arguments)
@@ -49,18 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FenchelStreamError as error:
         print(f"fenchel-stream: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
 def _run(options: argparse.Namespace) -> None:
-    settings = list(options.set)
+    settings = dict(map(setting, options.set))
     for flag, (key, _, _) in FLAGS.items():
         value = getattr(options, flag[2:].replace("-", "_"))
         if value is not None:
-            settings.append(f"{key}={value}")
-    config = load(options.config, settings)
-    summary = Learner(config).run()
-    print(summary)
+            settings[key] = value
+    print(Learner(load(options.config, settings)).run())
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -70,14 +72,21 @@ def _list(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     store = _store(options.directory)
-    for name in [options.name] if options.name else [info.name for info in store.list()]:
-        store.verify(name)
-        print(f"{name}: intact")
+    # Without any name this verifies the newest, or says that there is none.
+    names = [options.name] if options.name else [info.name for info in store.list()]
+    damaged = []
+    for name in names or [None]:
+        try:
+            print(f"{store.verify(name).name}: intact")
+        except CheckpointError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise CheckpointError("\n".join(damaged))
 
 
 def _export(options: argparse.Namespace) -> None:
-    _store(options.directory).export(options.name, options.path)
-    print(f"{options.name}: written to {options.path}")
+    path = _store(options.directory).export(options.name, options.path)
+    print(f"{options.name}: written to {path}")
 
 
 def _store(directory: Path) -> CheckpointStore:
@@ -92,13 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Learn a stream, test-then-train, with a Fenchel lifted network.",
         epilog=EXIT_CODES,
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="learn a stream", epilog=EXIT_CODES)
     run.add_argument("config", nargs="?", type=Path, help="TOML file; flags go over it")
     for flag, (key, metavar, text) in FLAGS.items():
-        run.add_argument(flag, metavar=metavar, help=f"{text} ({key})")
+        kind = int if metavar in NUMBERS else str
+        run.add_argument(flag, metavar=metavar, type=kind, help=f"{text} ({key})")
     run.add_argument(
         "--set",
         action="append",
@@ -110,16 +120,17 @@ def _parser() -> argparse.ArgumentParser:
 
     checkpoint = commands.add_parser("checkpoint", help="look after checkpoints")
     actions = checkpoint.add_subparsers(required=True, metavar="ACTION")
-    for name, command, text in (
+    for action, command, text in (
         ("list", _list, "list the checkpoints of a directory, newest last"),
         ("verify", _verify, "check every file of one checkpoint, or of all, against its sha256"),
-        ("export", _export, "verify a checkpoint and write it into one file"),
+        ("export", _export, "verify a checkpoint and write it into one tar file"),
     ):
-        action = actions.add_parser(name, help=text)
-        action.add_argument("directory", type=Path)
-        if name != "list":
-            action.add_argument("name", nargs="?" if name == "verify" else None)
-        if name == "export":
-            action.add_argument("path", type=Path)
-        action.set_defaults(command=command)
+        one = actions.add_parser(action, help=text, description=text)
+        one.add_argument("directory", type=Path, help="as checkpoint.directory of the run")
+        if command is not _list:
+            optional = "?" if command is _verify else None
+            one.add_argument("name", nargs=optional, help="as `list` shows it")
+        if command is _export:
+            one.add_argument("path", type=Path, help="a file that does not exist yet")
+        one.set_defaults(command=command)
     return parser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,42 +21,61 @@ AtLeastZero = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class SourceTable(Table):
-    """``[source]``: where the rows come from and which column is to be predicted."""
+class SourceTable(Table, frozen=True):
+    """``[source]``: where the rows come from and what is to be predicted.
+
+    Attributes
+    ----------
+    url
+        As ``csv:flights.csv.gz``, ``jsonl:-``, ``parquet:FILE`` or ``river:Phishing``.
+    target
+        The column to predict; a list of them for several targets.
+    kind
+        ``classification``, ``regression`` or ``multi-target``.
+    positive
+        The class that becomes True, while all others become False: for metrics of one class
+        against the others, such as ROCAUC, where the file calls them ``"1"`` and ``"0"``.
+    options
+        Passed to the source, as the ``delimiter`` of a CSV file.
+    """
 
     url: str
     target: str | list[str]
     kind: Literal["classification", "regression", "multi-target"] = "classification"
+    positive: str | int | bool | None = None
     options: dict[str, Any] = {}
 
 
-class FeaturesTable(Table):
-    """``[features]``: what each column is, and the preprocessing."""
+class FeaturesTable(Table, frozen=True):
+    """``[features]``: what each column is, and the preprocessing.
+
+    Attributes
+    ----------
+    one_hot
+        Columns that hold categories. All others hold numbers.
+    ignore
+        Columns that are neither features nor targets.
+    scale
+        Columns to standardise online; true for all numbers, or false.
+    """
 
     one_hot: list[str] = []
     ignore: list[str] = []
     scale: bool | list[str] = True
 
 
-class CheckpointTable(Table):
-    """``[checkpoint]``: where state goes, how often in batches, and how many are kept."""
+class MetricsTable(Table, frozen=True):
+    """``[metrics]``: how well the model does, and who can see it.
 
-    directory: str
-    every: AtLeastOne = 100
-    keep: AtLeastOne = 3
-    allow_pickle: bool = False
-
-
-class OutputTable(Table):
-    """``[output]``: files that the run writes; none by default."""
-
-    predictions: str | None = None
-    rejects: str | None = None
-    plot: str | None = None
-
-
-class MetricsTable(Table):
-    """``[metrics]``: River metrics by class name, and the Prometheus endpoint."""
+    Attributes
+    ----------
+    names
+        River metrics by class name; by default Accuracy, or MAE.
+    window
+        Rows that windowed metrics look back on.
+    port, host
+        Where Prometheus finds the figures; nowhere without a port. Port 0 is any free one.
+    """
 
     names: list[str] = []
     window: AtLeastOne = 1000
@@ -64,8 +83,22 @@ class MetricsTable(Table):
     host: str = "127.0.0.1"
 
 
-class RunTable(Table):
-    """``[run]``: how the stream is cut and when to stop."""
+class RunTable(Table, frozen=True):
+    """``[run]``: how the stream is cut and when to stop.
+
+    Attributes
+    ----------
+    batch_size
+        Records that are predicted, then learnt together.
+    limit
+        Stop after the batch that reaches so many records, those of earlier runs included.
+    delay
+        The label of a row arrives after so many further rows.
+    max_error_rate
+        Stop with an error if more than this share of the records is rejected.
+    progress
+        Show a progress bar.
+    """
 
     batch_size: AtLeastOne = 100
     limit: AtLeastOne | None = None
@@ -74,12 +107,60 @@ class RunTable(Table):
     progress: bool = True
 
 
-class Config(Table):
+class OutputTable(Table, frozen=True):
+    """``[output]``: files that the run writes; none by default.
+
+    Attributes
+    ----------
+    predictions, rejects
+        JSON lines: what was predicted for each row, and the records that were not learnt.
+    plot
+        A picture of the metrics; its suffix is its format.
+    """
+
+    predictions: str | None = None
+    rejects: str | None = None
+    plot: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.predictions is not None and self.predictions == self.rejects:
+            raise ValueError("predictions and rejects cannot go to the same file")
+
+
+class CheckpointTable(Table, frozen=True):
+    """``[checkpoint]``: where state is kept; a run goes on from what it finds there.
+
+    Attributes
+    ----------
+    directory
+        Where the checkpoints are.
+    every
+        Batches from one checkpoint to the next.
+    keep
+        How many of them stay.
+    allow_pickle
+        Whether to pickle, and to unpickle, the model of a `factory` that cannot be stored
+        otherwise. Loading a pickle runs whatever code it names: whoever can write to the
+        directory can run code as the user of the run.
+    """
+
+    directory: str
+    every: AtLeastOne = 100
+    keep: AtLeastOne = 3
+    allow_pickle: bool = False
+
+
+class Config(Table, frozen=True):
     """A whole configuration.
 
-    ``[model]`` holds the parameters of the Fenchel estimator for the kind of target, or
-    ``factory = "module:function"`` and the arguments of that function, which returns any River
-    model.
+    Attributes
+    ----------
+    source, features, metrics, run, output, checkpoint
+        The other tables. Only ``[source]`` is needed.
+    model
+        Parameters of the Fenchel estimator for the kind of target, or
+        ``factory = "module:function"`` and the arguments of that function, which returns any
+        River model.
 
     Examples
     --------
@@ -90,8 +171,7 @@ class Config(Table):
     >>> parse({"source": {"url": "river:Phishing", "target": "target", "colour": 1}})
     Traceback (most recent call last):
         ...
-    fenchel_stream.errors.ConfigError: configuration: Object contains unknown field `colour` \
-- at `$.source`
+    fenchel_stream.errors.ConfigError: configuration: source: unknown key `colour`
     """
 
     source: SourceTable
@@ -102,9 +182,10 @@ class Config(Table):
     output: OutputTable = OutputTable()
     checkpoint: CheckpointTable | None = None
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint must agree on: everything that decides what is learnt."""
         tables = msgspec.to_builtins(self)
+        del tables["source"]["options"]  # how to read, not what; there may be passwords among them
         return {
             "source": tables["source"],
             "features": tables["features"],
@@ -114,22 +195,44 @@ class Config(Table):
         }
 
 
-def parse(tables: Mapping[str, Any]) -> Config:
+def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in words the first setting in which two identities differ, empty if they are one.
+
+    Examples
+    --------
+    >>> from fenchel_stream.config import difference
+    >>> difference({"run": {"delay": 5}}, {"run": {"delay": 0}})
+    'run.delay = 5, and this run has 0'
+    """
+    for table, values in wanted.items():
+        before = found.get(table, {})
+        for key in [*values, *(before.keys() - values.keys())]:
+            old, new = before.get(key), values.get(key)
+            if old != new:
+                return f"{table}.{key} = {old!r}, and this run has {new!r}"
+    return ""
+
+
+def parse(tables: Mapping[str, Any], origin: str = "configuration") -> Config:
     """Return the configuration that `tables` spell.
 
     Raises
     ------
     ConfigError
-        A key is unknown or missing, or a value has the wrong type or is out of range.
+        A key is unknown or missing, or a value has the wrong type or is out of range; the message
+        begins with `origin`.
     """
     try:
         return msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"configuration: {error}") from None
+        what, _, where = str(error).partition(" - at `$.")
+        for word, plain in _PLAIN.items():
+            what = what.replace(word, plain)
+        raise ConfigError(": ".join(filter(None, (origin, where[:-1], what)))) from None
 
 
-def load(path: Path | None, settings: Sequence[str] = ()) -> Config:
-    """Read a TOML file and put `settings`, each ``table.key=value`` in TOML, over it.
+def load(path: Path | None, settings: Mapping[str, Any] | None = None) -> Config:
+    """Read a TOML file and put `settings` over it, whose keys are as ``run.limit``.
 
     Raises
     ------
@@ -137,25 +240,60 @@ def load(path: Path | None, settings: Sequence[str] = ()) -> Config:
         The file cannot be read, is not TOML, or does not spell a configuration.
     """
     tables: dict[str, Any] = {}
+    origin = "configuration" if path is None else f"configuration {path}"
     if path is not None:
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"configuration {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"configuration {path} is not TOML: {error}") from error
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        table, dot, name = key.strip().partition(".")
-        if not (equals and dot and name):
-            raise ConfigError(f"setting {setting!r} is not of the form table.key=value")
-        tables.setdefault(table, {})[name] = _value(value)
-    return parse(tables)
+            raise ConfigError(f"{origin}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ConfigError(f"{origin} is not TOML: {error}") from error
+    for key, value in (settings or {}).items():
+        _put(tables, key, value)
+    return parse(tables, origin)
 
 
-def _value(text: str) -> Any:
-    """Read a TOML value; what is none is a string, so that a shell needs no quotes."""
+def setting(text: str) -> tuple[str, Any]:
+    """Return the key and the value of a text ``table.key=value``.
+
+    The value is TOML; what is none is a string, so that a shell needs no quotes.
+
+    Raises
+    ------
+    ConfigError
+        The text has another form.
+
+    Examples
+    --------
+    >>> from fenchel_stream.config import setting
+    >>> setting("model.hidden=[32, 16]"), setting("model.activation=tanh")
+    (('model.hidden', [32, 16]), ('model.activation', 'tanh'))
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or "." not in key or not all(key.split(".")):
+        raise ConfigError(f"setting {text!r} is not of the form table.key=value")
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return key, value.strip()
+
+
+def _put(tables: dict[str, Any], key: str, value: Any) -> None:
+    *path, name = key.split(".")
+    for part in path:
+        tables = tables.setdefault(part, {})
+        if not isinstance(tables, dict):
+            raise ConfigError(f"setting {key}: {part} is no table")
+    tables[name] = value
+
+
+# What msgspec calls things.
+_PLAIN = {
+    "Object contains unknown field": "unknown key",
+    "Object missing required field": "missing key",
+    " | null": "",
+    "Invalid enum value": "must be classification, regression or multi-target, not",
+    "`object`": "a table",
+    "array": "list",
+}

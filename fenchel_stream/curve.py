@@ -48,4 +48,4 @@ class Curve:
 
     def to_frame(self) -> pl.DataFrame:
         """Return the points, one per row."""
-        return pl.DataFrame(self.points)
+        return pl.DataFrame(self.points, infer_schema_length=None)

@@ -8,37 +8,40 @@ files written. A run that is killed goes on from its last checkpoint as if nothi
 from __future__ import annotations
 
 import logging
-import signal
-import threading
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from river import compose
+import polars as pl
+from river import metrics
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from fenchel_stream.build import build_metrics, build_model
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.config import Config
+from fenchel_stream.config import Config, difference
 from fenchel_stream.curve import Curve
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.estimator import FenchelEstimator
 from fenchel_stream.evaluation import Evaluation
-from fenchel_stream.monitor import open_monitor
+from fenchel_stream.monitor import Monitor, open_monitor
 from fenchel_stream.prequential import Prequential, Step
 from fenchel_stream.rejects import RejectLog
 from fenchel_stream.report import StepReport
 from fenchel_stream.rows import CheckedRows, RowCheck
 from fenchel_stream.sink import Sink, open_sink
 from fenchel_stream.source import Batch, Position, open_source
+from fenchel_stream.stop import StopSignals
 
 log = logging.getLogger(__name__)
 
 
 class Learner:
     """One run, as a configuration describes it.
+
+    Nothing is opened or written before `run`.
 
     Parameters
     ----------
@@ -49,8 +52,6 @@ class Learner:
     ------
     ConfigError
         Something that the configuration names does not exist.
-    CheckpointError
-        The checkpoint directory is in use, or holds the state of another configuration.
 
     Examples
     --------
@@ -64,8 +65,15 @@ class Learner:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        source, run, output = config.source, config.run, config.output
+        source, features, run = config.source, config.features, config.run
         self.source = open_source(source.url, **source.options)
+        self.check = RowCheck(
+            source.target,
+            source.kind,
+            positive=source.positive,
+            one_hot=features.one_hot,
+            ignore=features.ignore,
+        )
         self.test = Prequential(
             build_model(config),
             build_metrics(config),
@@ -74,65 +82,89 @@ class Learner:
             probabilities=source.kind == "classification" and "factory" not in config.model,
         )
         self.curve = Curve(config.metrics.window)
-        self.records = 0
-        self.position: Position | None = None
-        self.sinks: dict[str, Sink] = {
-            name: open_sink(url)
-            for name, url in (("predictions", output.predictions), ("rejects", output.rejects))
-            if url is not None
-        }
-        self.rejects = RejectLog(self.sinks.get("rejects"), max_error_rate=run.max_error_rate)
+        self.rejects = RejectLog(max_error_rate=run.max_error_rate)
+        self.sinks: dict[str, Sink] = {}
         self.store: CheckpointStore | None = None
-        if config.checkpoint is not None:
-            self.store = CheckpointStore(config.checkpoint.directory, config.checkpoint.keep).open()
-        self.stopped = False
-        resumed = self._resume()
-        self.check = RowCheck(
-            source.target,
-            source.kind,
-            one_hot=config.features.one_hot,
-            ignore=config.features.ignore,
-            resumed=resumed,
-        )
-        port = config.metrics.port
-        address = f"prometheus:{config.metrics.host}:{port}"
-        self.monitor = None if port is None else open_monitor(address)
+        self.monitor: Monitor | None = None
+        self.position: Position | None = None
+        self.records = 0
+        self.seconds = 0.0
 
     def run(self) -> Evaluation:
-        """Learn until the stream, the limit or a signal ends it.
+        """Learn until the stream, the limit or a signal ends it, once.
+
+        Returns
+        -------
+        Evaluation
+            Of the whole stream so far, the part that earlier runs learnt included. Rows whose
+            label is still delayed at the end are not in it; they wait in the checkpoint.
 
         Raises
         ------
+        ConfigError
+            Something cannot be written or served where the configuration says.
         DataError
             A needed column is missing, or too many rows were rejected.
         CheckpointError
-            The last checkpoint could not be written.
+            The checkpoint directory is in use or holds the state of another configuration, or
+            the last checkpoint could not be written.
         """
-        run = self.config.run
-        start, first, since = time.perf_counter(), self.records, 0
-        with self._signals(), self._bar() as bar:
-            try:
-                for batch in self.source.batches(run.batch_size, self.position):
-                    self._learn(batch)
-                    since += 1
-                    bar.set_postfix_str(_text(self.test.scores.cumulative), refresh=False)
-                    bar.update(self.records - bar.n)
-                    if self.config.checkpoint and since >= self.config.checkpoint.every:
-                        since = 0
-                        self._save()
-                    if self.stopped or (run.limit is not None and self.records >= run.limit):
-                        break
-                if since:
-                    self._save(last=True)
-            finally:
-                self._close()
-        return self._outcome(self.records - first, time.perf_counter() - start)
+        settings, limit = self.config.checkpoint, self.config.run.limit
+        with ExitStack() as held:
+            stop = held.enter_context(StopSignals())
+            self._open(held)
+            bar = held.enter_context(self._bar())
+            held.enter_context(logging_redirect_tqdm())
+            start = time.perf_counter() - self.seconds
+            batches = iter(self.source.batches(self.config.run.batch_size, self.position))
+            since = 0  # batches after the last checkpoint
+            while limit is None or self.records < limit:
+                if (batch := stop.next(batches)) is None:
+                    break
+                self._learn(batch)
+                since += 1
+                self.seconds = time.perf_counter() - start
+                bar.set_postfix_str(_text(self.test.scores.cumulative), refresh=False)
+                bar.update(self.records - bar.n)
+                if settings and since % settings.every == 0 and self._save():
+                    since = 0
+            if stop.came:
+                log.info("%s: ended after %d records", stop.came.name, self.records)
+            if since:
+                self._save(must=True)
+        outcome = self._outcome()
+        self._plot(outcome)
+        return outcome
+
+    def _open(self, held: ExitStack) -> None:
+        """Take what the run needs, and go back to the last checkpoint if there is one."""
+        settings, output = self.config.checkpoint, self.config.output
+        self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
+        if settings is not None:
+            self.store = held.enter_context(CheckpointStore(settings.directory, settings.keep))
+        if (port := self.config.metrics.port) is not None:
+            self.monitor = open_monitor(f"prometheus:{self.config.metrics.host}:{port}")
+            held.callback(self.monitor.close)
+        for name, url in (("predictions", output.predictions), ("rejects", output.rejects)):
+            if url is not None:
+                self.sinks[name] = open_sink(url)
+                held.callback(self.sinks[name].close)
+        self.rejects.sink = self.sinks.get("rejects")
+        held.callback(self.rejects.close)
+        positions = self._resume()
+        for name, sink in self.sinks.items():
+            sink.truncate(positions.get(name))
+        if self.monitor is not None:
+            self.monitor.rejected(self.rejects.counts)
+        if not self.check.resumed:
+            self._save(must=True)  # so should what cannot be stored
 
     def _learn(self, batch: Batch) -> None:
         checked = self.check(batch)
         rejects = [*batch.rejects, *checked.rejects]
         step, seconds = None, 0.0
         if len(checked.X):
+            self._check_labels(checked.y)
             begin = time.perf_counter()
             step = self.test.step(checked.X, checked.y)
             seconds = time.perf_counter() - begin
@@ -147,11 +179,19 @@ class Learner:
         if self.monitor is not None and rejects:
             self.monitor.rejected(self.rejects.counts)
 
+    def _check_labels(self, y: pl.Series | pl.DataFrame) -> None:
+        """Raise ConfigError where a metric of True and False would see neither."""
+        if isinstance(y, pl.Series) and y.dtype == pl.String:
+            for metric in self.test.scores.metrics:
+                if isinstance(metric, metrics.base.BinaryMetric):
+                    raise ConfigError(
+                        f"metrics.names: {type(metric).__name__} is about one class against all "
+                        f'others: name that class, as in source.positive = "{y[0]}"'
+                    )
+
     def _report(self) -> StepReport | None:
-        model = self.test.model.model
-        while isinstance(model, compose.Pipeline):
-            model = model[-1]
-        return model.report if isinstance(model, FenchelEstimator) else None
+        last = self.test.model.last
+        return last.report if isinstance(last, FenchelEstimator) else None
 
     def _write(self, checked: CheckedRows, step: Step) -> None:
         sink = self.sinks.get("predictions")
@@ -168,17 +208,18 @@ class Learner:
     def _state(self) -> dict[str, Any]:
         return {"test": self.test, "curve": self.curve, "counts": self.rejects.counts}
 
-    def _save(self, last: bool = False) -> None:
-        """Write a checkpoint. One that fails is told of and tried again later, unless it is last."""
+    def _save(self, must: bool = False) -> bool:
+        """Write a checkpoint; return False if the disk refuses it, unless it `must` be written."""
         settings = self.config.checkpoint
         if self.store is None or settings is None:
-            return
+            return False
         for sink in self.sinks.values():
             sink.flush()
         meta = {
             "identity": self.config.identity(),
             "records": self.records,
             "accepted": self.rejects.accepted,
+            "seconds": self.seconds,
             "position": self.position,
             "sinks": {name: sink.position for name, sink in self.sinks.items()},
         }
@@ -187,53 +228,48 @@ class Learner:
         except CheckpointError as error:
             if self.monitor is not None:
                 self.monitor.checkpoint(error)
-            # Only the disk's own refusal may pass; a state that cannot be stored never will be.
-            if last or not isinstance(error.__cause__, OSError):
+            # A disk may recover; a state that cannot be stored will not.
+            if must or not isinstance(error.__cause__, OSError):
                 raise
-            log.error("%s; learning goes on, the last checkpoint stays valid", error)
-        else:
-            if self.monitor is not None:
-                self.monitor.checkpoint()
-
-    def _resume(self) -> bool:
-        """Go back to the last checkpoint, if there is one."""
-        settings = self.config.checkpoint
-        if self.store is None or settings is None or (newest := self.store.latest()) is None:
-            for sink in self.sinks.values():
-                sink.truncate(None)
+            log.error("%s; learning goes on, and the checkpoint before stays valid", error)
             return False
-        _compare(newest.meta["identity"], self.config.identity(), newest.name)
-        meta = self.store.load(self._state(), newest.name, allow_pickle=settings.allow_pickle)
-        self.records, self.rejects.accepted = meta["records"], meta["accepted"]
-        self.position = meta["position"]
-        for name, sink in self.sinks.items():
-            sink.truncate(meta["sinks"].get(name))
-        log.info("resumed from checkpoint %s after %d records", newest.name, self.records)
+        if self.monitor is not None:
+            self.monitor.checkpoint()
         return True
 
-    def _close(self) -> None:
-        self.rejects.close()
-        for sink in self.sinks.values():
-            sink.close()
-        if self.monitor is not None:
-            self.monitor.close()
-        if self.store is not None:
-            self.store.close()
+    def _resume(self) -> dict[str, Position]:
+        """Go back to the last checkpoint, if there is one; return where the sinks were."""
+        settings = self.config.checkpoint
+        if self.store is None or settings is None or (newest := self.store.latest()) is None:
+            return {}
+        if different := difference(newest.meta.get("identity", {}), self.config.identity()):
+            raise CheckpointError(
+                f"checkpoint {newest.path} was made with {different}: restore the setting, or "
+                "choose another checkpoint directory"
+            )
+        meta = self.store.load(self._state(), newest.name, allow_pickle=settings.allow_pickle)
+        self.records, self.seconds = meta["records"], meta["seconds"]
+        self.position = meta["position"]
+        self.rejects.accepted = meta["accepted"]
+        self.check.resumed = True
+        log.info("resumed from checkpoint %s after %d records", newest.name, self.records)
+        return dict(meta["sinks"])
 
-    def _outcome(self, records: int, seconds: float) -> Evaluation:
+    def _outcome(self) -> Evaluation:
         if self.test.learnt > self.curve.end:
             self.curve.add(self.test.learnt, self.test.scores)
-        result = Evaluation(
+        return Evaluation(
             metrics=self.test.scores.cumulative,
             curve=self.curve.to_frame(),
             window=self.config.metrics.window,
             rows=self.test.learnt,
             rejected=self.rejects.counts.total(),
-            seconds=seconds,
+            seconds=self.seconds,
         )
+
+    def _plot(self, outcome: Evaluation) -> None:
         if self.config.output.plot is not None:
-            result.save_plot(Path(self.config.output.plot))
-        return result
+            outcome.save_plot(Path(self.config.output.plot))
 
     def _bar(self) -> tqdm[Any]:
         total = min(filter(None, (self.source.total, self.config.run.limit)), default=None)
@@ -242,41 +278,10 @@ class Learner:
             initial=self.records,
             unit=" rows",
             unit_scale=True,
+            # A log file should not fill up with bars.
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
             disable=not self.config.run.progress,
         )
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the run after the batch at hand; a second one at once."""
-
-        def stop(number: int, frame: object) -> None:
-            self.stopped = True
-            log.info("%s: finishing the batch", signal.Signals(number).name)
-            signal.signal(number, before[number])
-
-        # Python handles signals in the main thread alone.
-        main = threading.current_thread() is threading.main_thread()
-        numbers = (signal.SIGINT, signal.SIGTERM) if main else ()
-        before = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                signal.signal(number, before[number])
-
-
-def _compare(found: dict[str, Any], wanted: dict[str, Any], name: str) -> None:
-    """Raise CheckpointError if a checkpoint was made by another configuration."""
-    for table, values in wanted.items():
-        for key in sorted({*values, *found.get(table, {})}):
-            old, new = found.get(table, {}).get(key), values.get(key)
-            if old != new:
-                raise CheckpointError(
-                    f"checkpoint {name} was made with {table}.{key} = {old!r}, this run has "
-                    f"{new!r}: restore the setting, or choose another checkpoint directory"
-                )
 
 
 def _text(values: dict[str, float]) -> str:
