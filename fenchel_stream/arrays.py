@@ -36,6 +36,11 @@ def as_numpy(x: Any) -> Array:
     return x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
+def append(x: Array, block: Any, axis: int) -> Array:
+    """Return `x` with `block` behind it along `axis`."""
+    return namespace(x).concatenate([x, as_array(block, like=x)], axis)
+
+
 def empty(like: Array, *shape: int) -> Array:
     """Return uninitialised memory of the kind, precision and device of `like`."""
     return np.empty(shape, like.dtype) if namespace(like) is np else like.new_empty(shape)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fenchel_stream.arrays import Array, as_array, namespace
+from fenchel_stream.arrays import Array, append, as_array, namespace
 from fenchel_stream.losses import Loss
 
 GAMMAS = (0.1, 1.0, 10.0, 100.0)
@@ -127,11 +127,14 @@ class GammaMixture:
         roots = self.shares[:, None] ** 0.5
         return roots, (roots[..., None] * weights).reshape(-1, weights.shape[-1])
 
-    def grow(self, outputs: int) -> None:
-        """Append outputs whose weights are 0."""
-        w = self.weights
-        rows = as_array(np.zeros((len(w), outputs, w.shape[2])), like=w)
-        self.weights = namespace(w).concatenate([w, rows], 1)
+    def grow_inputs(self, columns: Array) -> None:
+        """Append inputs with weights `columns` (outputs x k)."""
+        self.weights = append(self.weights, np.stack([columns] * len(self.weights)), axis=-1)
+
+    def grow_outputs(self, count: int) -> None:
+        """Append `count` outputs whose weights are 0."""
+        candidates, _, inputs = self.weights.shape
+        self.weights = append(self.weights, np.zeros((candidates, count, inputs)), axis=-2)
 
     @property
     def gamma(self) -> float:

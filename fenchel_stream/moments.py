@@ -6,6 +6,9 @@ import numpy as np
 
 from fenchel_stream.arrays import Array
 
+ROUNDING = 1e-7
+"""A deviation below this share of the mean is rounding: the column is constant."""
+
 
 class Moments:
     """Mean and variance of each column over all rows so far, in double precision.
@@ -57,5 +60,6 @@ class Moments:
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation of each column; 0 while it is unknown."""
-        return np.sqrt(self.squares / np.maximum(self.count, 1.0))
+        """Standard deviation of each column; 0 while it is unknown, and for a constant."""
+        deviation = np.sqrt(self.squares / np.maximum(self.count, 1.0))
+        return np.where(deviation > ROUNDING * np.abs(self.mean), deviation, 0.0)

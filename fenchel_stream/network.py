@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, as_array, namespace, with_ones
+from fenchel_stream.arrays import Array, append, as_array, namespace, with_ones
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GAMMAS, GammaMixture, MixtureTerm
@@ -403,16 +403,16 @@ class LiftedNetwork:
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k); where they are 0 nothing changes."""
-        w = self.weights[0]
-        self.weights[0] = namespace(w).concatenate([w, as_array(columns, like=w)], 1)
+        self.weights[0] = append(self.weights[0], columns, axis=-1)
+        if self.mixture is not None and len(self.weights) == 1:
+            self.mixture.grow_inputs(columns)
 
     def grow_outputs(self, count: int) -> None:
         """Append `count` outputs whose weights are 0."""
         w = self.weights[-1]
-        rows = as_array(np.zeros((count, w.shape[1])), like=w)
-        self.weights[-1] = namespace(w).concatenate([w, rows], 0)
+        self.weights[-1] = append(w, np.zeros((count, w.shape[-1])), axis=-2)
         if self.mixture is not None:
-            self.mixture.grow(count)
+            self.mixture.grow_outputs(count)
 
     def rescale_outputs(self, factor: Array, shift: Array) -> None:
         """Let every output ``u`` become ``factor * u + shift``."""

@@ -119,7 +119,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     >>> from fenchel_stream import FenchelRegressor
     >>> model = FenchelRegressor()
     >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE())
-    MAE: 0.338264
+    MAE: 0.243055
     """
 
     def learn_one(self, x: Mapping[Hashable, Any], y: float) -> None:
@@ -164,11 +164,11 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     --------
     >>> from fenchel_stream import FenchelMultiTargetRegressor
     >>> model = FenchelMultiTargetRegressor()
-    >>> for _ in range(50):
+    >>> for _ in range(200):
     ...     model.learn_one({"a": 1.0}, {"up": 1000.0, "down": -3.0})
     ...     model.learn_one({"a": -1.0}, {"up": 2000.0})
-    >>> {name: round(value, -2) + 0.0 for name, value in model.predict_one({"a": 1.0}).items()}
-    {'up': 1000.0, 'down': 0.0}
+    >>> {name: round(value) for name, value in model.predict_one({"a": 1.0}).items()}
+    {'up': 1000, 'down': -3}
     """
 
     def learn_one(
@@ -184,10 +184,10 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         self._learn_one(x, {name: _target(value, name) for name, value in y.items()})
 
     def learn_many(self, X: Any, y: Any) -> None:
-        """Learn a frame of features and a frame of targets, null where missing, as one batch."""
+        """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
         rows = dataframe.into_frame(y).iter_rows(named=True)
         targets = [
-            {name: _target(value, name) for name, value in row.items() if value is not None}
+            {name: _target(value, name) for name, value in row.items() if not _missing(value)}
             for row in rows
         ]
         self._learn_many(dataframe.into_frame(X), targets)
@@ -205,6 +205,10 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         return dataframe.to_native_frame(
             dict(zip(self.outputs, values, strict=True)), like=frame
         )
+
+
+def _missing(y: Any) -> bool:
+    return y is None or bool(y != y)
 
 
 def _target(y: Any, name: Hashable = None) -> float:

@@ -10,9 +10,6 @@ from fenchel_stream.moments import Moments
 CLIP = 10.0
 """Scaled features end here: a value 1,000 standard deviations out must not upset the network."""
 
-ROUNDING = 1e-7
-"""A deviation below this share of the mean is rounding: the column is constant."""
-
 
 class FeatureScaler:
     """Features in standard units: mean 0, standard deviation 1, clipped.
@@ -44,8 +41,7 @@ class FeatureScaler:
         """Take in the rows of `x`, NaN where a value is missing."""
         self.moments.update(x)
         deviation = self.moments.deviation
-        constant = deviation <= ROUNDING * np.abs(self.moments.mean)
-        self.factor = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+        self.factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
 
     def scale(self, x: Array) -> Array:
         """Return `x` in standard units."""
@@ -91,12 +87,15 @@ class TargetScaler:
         Returns
         -------
         factor, shift
-            ``factor * u + shift`` is, in the new units, what the output ``u`` was in the old.
+            ``factor * u + shift`` is, in the new units, what the output ``u`` was in the old. A
+            target seen for the first time had no units: its outputs stay, so that its mean is
+            predicted and not 0.
         """
-        mean, deviation = self.moments.mean, self.deviation
+        known, mean, deviation = self.moments.count > 0, self.moments.mean, self.deviation
         self.moments.update(y)
         new = self.deviation
-        return deviation / new, (mean - self.moments.mean) / new
+        factor, shift = deviation / new, (mean - self.moments.mean) / new
+        return np.where(known, factor, 1.0), np.where(known, shift, 0.0)
 
     def scale(self, y: Array) -> Array:
         """Return targets in standard units."""
