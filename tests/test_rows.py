@@ -106,6 +106,44 @@ def test_what_does_not(value: Any, reason: str, shown: str, neighbour: Any) -> N
     assert checked.where == ["row 0"]
 
 
+@pytest.mark.parametrize(
+    ("values", "positive", "truth"),
+    [
+        (["1", "0", "1.0", " 1"], "1", [True, False, False, False]),
+        (["1", "0"], 1, [True, False]),
+        ([1, 0, 2], "1", [True, False, False]),
+        ([1.0, 0.5], 1, [True, False]),
+        ([True, False], True, [True, False]),
+        ([True, False], False, [False, True]),
+        (["true", "false"], True, [True, False]),
+        ([1, "1", True], 1, [True, True, False]),
+        (["UA", "DL"], "AA", [False, False]),
+    ],
+)
+def test_the_positive_class_becomes_true(
+    values: list[Any], positive: str | int, truth: list[bool]
+) -> None:
+    rows = [{"a": 1.0, "y": value} for value in [*values, None]]
+    checked = check(to_frame(rows), positive=positive)
+    assert labels(checked).dtype == pl.Boolean
+    assert labels(checked).to_list() == truth
+    assert reasons(checked) == [(f"row {len(values)}", "missing_target")]
+    assert checked.rejects[0].detail == "column 'y' is empty"
+
+
+@pytest.mark.parametrize("value", [[1], {"b": 1}, math.nan])
+def test_what_is_no_class_is_not_negative(value: Any) -> None:
+    checked = check(to_frame([{"a": 1.0, "y": 1.5}, {"a": 1.0, "y": value}]), positive=1)
+    assert labels(checked).to_list() == [False]
+    assert reasons(checked) == [("row 1", "unparsable_target")]
+
+
+@pytest.mark.parametrize("kind", ["regression", "multi-target"])
+def test_only_a_classification_has_a_positive_class(kind: Kind) -> None:
+    with pytest.raises(ConfigError, match=f"positive = '1' names a class, and {kind} has none"):
+        RowCheck("y", kind, positive="1")
+
+
 def test_first_fault_of_a_row_counts_and_order_is_kept() -> None:
     frame = pl.DataFrame(
         {
@@ -335,16 +373,17 @@ def test_agrees_with_plain_python(records: list[dict[str, Any]]) -> None:
     faults: list[str] = []
     for record in records:
         target = a_number(record["y"])
-        found = [a_number(record[name]) for name in "ab"]
-        wrong = [value for value in found if isinstance(value, str)]
+        found = {name: a_number(record[name]) for name in "ab"}
+        # The first fault counts, in the order of the columns: that of the first record.
+        wrong = [found[name] for name in records[0] if isinstance(found.get(name), str)]
         if target is None:
             faults.append("missing_target")
         elif isinstance(target, str):
             faults.append("unparsable_target")
         elif wrong:
-            faults.append(wrong[0])
+            faults.append(str(wrong[0]))
         else:
-            expected.append((*found, target))
+            expected.append((*found.values(), target))
     if records:
         columns = checked.X["a"], checked.X["b"], labels(checked)
         assert list(zip(*columns, strict=True)) == expected
