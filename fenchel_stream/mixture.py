@@ -108,12 +108,15 @@ class GammaMixture:
     def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
         """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
         xp = namespace(outputs)
-        losses = loss.rows(targets, outputs).reshape(len(outputs), -1)
-        count = losses.shape[1]
+        losses = loss.rows(targets, outputs)
+        count = 1 if losses.ndim == 1 else losses.shape[1]
+        typical = self.shares @ losses
         self.rows = min(self.rows + count, max(HORIZON, count))
-        self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
-        losses = (losses / (self.level + 1e-12)).clip(None, WORST).sum(-1)
-        shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
+        self.level = self.level + (typical.sum() - count * self.level) / self.rows
+        losses = xp.where(losses < WORST * self.level, losses / (self.level + 1e-12), WORST)
+        if count > 1:
+            losses = losses.sum(1)
+        shares = self.shares * xp.exp(-ETA * (losses.reshape(-1) - losses.min()))
         stay = (1.0 - SPREAD) ** count
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
 

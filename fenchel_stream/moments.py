@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fenchel_stream.arrays import Array
+from fenchel_stream.arrays import Array, holds_nan
 
 ROUNDING = 1e-7
 """A deviation below this share of the mean is rounding: the column is constant."""
@@ -41,7 +41,7 @@ class Moments:
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x` (rows x columns)."""
-        if np.isnan(x.sum()):
+        if holds_nan(x):
             present = ~np.isnan(x)
             count = present.sum(axis=0)
             mean = np.where(present, x, 0.0).sum(axis=0) / np.maximum(count, 1)
@@ -53,9 +53,9 @@ class Moments:
             squares = ((x - mean) ** 2).sum(axis=0)
         total = self.count + count
         shift = mean - self.mean
-        share = count / np.maximum(total, 1.0)
-        self.squares = self.squares + squares + shift * shift * self.count * share
-        self.mean = self.mean + shift * share
+        moved = shift * (count / np.maximum(total, 1.0))
+        self.squares = self.squares + squares + self.count * moved * shift
+        self.mean = self.mean + moved
         self.count = total
 
     @property

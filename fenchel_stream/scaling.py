@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fenchel_stream.arrays import Array
+from fenchel_stream.arrays import Array, holds_nan
 from fenchel_stream.moments import Moments
 
 CLIP = 10.0
@@ -47,7 +47,7 @@ class FeatureScaler:
         """Return `x` in standard units."""
         scaled = (x - self.moments.mean) * self.factor
         scaled = np.minimum(np.maximum(scaled, -CLIP), CLIP)
-        return np.nan_to_num(scaled, copy=False) if np.isnan(scaled.sum()) else scaled
+        return np.nan_to_num(scaled, copy=False) if holds_nan(scaled) else scaled
 
 
 class TargetScaler:

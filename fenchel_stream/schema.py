@@ -42,6 +42,7 @@ class Schema:
         # Most rows list the names that the last learnt one listed: they are placed at once.
         self.names: tuple[Hashable, ...] = ()
         self.places: list[int] = []
+        self.order: Array | None = None
 
     def extend(self, names: tuple[Hashable, ...]) -> list[Hashable]:
         """Give a column to each of `names` that has none, and return those."""
@@ -52,10 +53,14 @@ class Schema:
             self.columns[name] = len(self.columns)
         self.names = names
         self.places = [self.columns[name] for name in names]
+        self.order = np.argsort(self.places) if len(names) == len(self.columns) else None
         return new
 
     def place(self, names: tuple[Hashable, ...], values: Any) -> Array:
         """Return `values`, of a row or of a matrix whose columns are `names`, as rows x features."""
+        if self.order is not None and names == self.names:
+            x = np.asarray(values, np.float64)[..., self.order]
+            return x if x.ndim == 2 else x[None]
         places = self.places
         if names != self.names:
             known = [i for i, name in enumerate(names) if name in self.columns]
