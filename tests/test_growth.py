@@ -177,6 +177,16 @@ class TestExactness:
         raw = learn(model_of(kind, scale=False), [(x, y) for x, y in stream(kind, 10)])
         assert said(raw, {"a": 1.0, "b": None}) == said(raw, {"a": 1.0, "b": 0.0})
 
+    def test_features_end_at_ten_deviations(self, kind: str) -> None:
+        rows = stream(kind, 40)
+        model = learn(model_of(kind), rows)
+        history = np.array([x["a"] for x, _ in rows])
+        end = float(history.mean() + 10 * history.std())
+        far = [said(model, {"a": a, "b": 0.3, "c": 0.1}) for a in (end, 2 * end, 1e12, 1e300)]
+        for found in far[1:]:
+            np.testing.assert_allclose(found, far[0], rtol=1e-9)
+        assert said(model, {"a": end / 2, "b": 0.3, "c": 0.1}) != far[0]
+
     def test_the_units_of_features_do_not_matter(self, kind: str) -> None:
         units = {"a": (1e6, -3e6), "b": (1e-6, 0.0), "c": (-20.0, 1e4)}
         plain, other = model_of(kind), model_of(kind)

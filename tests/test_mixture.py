@@ -14,8 +14,16 @@ from fenchel_stream import LiftedNetwork
 from fenchel_stream.activations import ACTIVATIONS
 from fenchel_stream.arrays import as_numpy
 from fenchel_stream.losses import LOSSES
-from fenchel_stream.mixture import ETA, GAMMAS, HORIZON, SPREAD, WORST, GammaMixture
-from tests.oracle import Matrix, loss_value, ones
+from fenchel_stream.mixture import (
+    ETA,
+    GAMMAS,
+    HORIZON,
+    SPREAD,
+    WORST,
+    GammaMixture,
+    MixtureTerm,
+)
+from tests.oracle import Matrix, loss_gradient, loss_value, ones
 
 EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
 DEVICES = pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["in NumPy", "in torch"])
@@ -80,6 +88,37 @@ def losses_of(loss: str, seed: int, m: int, scale: float) -> tuple[Matrix, Matri
     u = scale * rng.normal(size=(K, m, 2))
     rows = [[loss_value(loss, y[i : i + 1], u[k, i : i + 1]) for i in range(m)] for k in range(K)]
     return y, u, np.array(rows)
+
+
+@given(
+    loss=st.sampled_from(list(LOSSES)),
+    seed=st.integers(0, 10**6),
+    m=st.integers(1, 5),
+    vector=st.booleans(),
+)
+def test_the_term_is_the_average_loss_of_the_candidates(
+    loss: str, seed: int, m: int, vector: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    mixture = GammaMixture(np.zeros((2, 4)))
+    mixture.weights = rng.normal(size=(K, 2, 4))
+    mixture.shares = rng.dirichlet(np.ones(K))
+    y, _, _ = losses_of(loss, seed, m, 1.0)
+    a = ones(rng.normal(size=(m, 3)))
+    candidates = list(zip(mixture.shares, mixture.weights, strict=True))
+    value = sum(share * loss_value(loss, y, a @ w.T) for share, w in candidates)
+    gradient = sum(share * loss_gradient(loss, y, a @ w.T) @ w for share, w in candidates)
+
+    roots, stacked = mixture.side_by_side(mixture.weights)
+    if m == 1 and vector:
+        y, a, gradient = y[0], a[0], gradient[0]
+    term = MixtureTerm(LOSSES[loss], y, roots)
+    u = a @ stacked.T
+    assert float(term.value(u)) == pytest.approx(value, rel=1e-10)
+    np.testing.assert_allclose(term.gradient(u) @ stacked, gradient, rtol=1e-8, atol=1e-10)
+    step = rng.normal(size=u.shape)
+    rise = float(((term.gradient(u + step) - term.gradient(u)) * step).sum())
+    assert rise <= term.curvature * float((step * step).sum()) * (1 + 1e-9)
 
 
 class TestShares:
