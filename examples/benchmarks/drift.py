@@ -153,8 +153,10 @@ def _curves(result: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def _write_table(best: list[dict[str, Any]], relative: dict[tuple[str, int], float]) -> None:
     lines = [
-        "| learner | steps per batch | best rate | accuracy | first 1,000 after a change "
-        "| second 1,000 | time / one Adam step |",
+        (
+            "| learner | steps per batch | best rate | accuracy | first 1,000 after a change "
+            "| second 1,000 | time / one Adam step |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in best:
@@ -175,7 +177,7 @@ def _draw(best: list[dict[str, Any]]) -> None:
         ("fenchel-stream", 1): "C3",
         ("Adam", 10): "C0",
         ("Adam", 1): "C0",
-        ("SGD", 5): "C2",
+        ("SGD", 10): "C2",
         ("SGD", 1): "C2",
     }
     figure, ax = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
@@ -193,8 +195,10 @@ def _draw(best: list[dict[str, Any]]) -> None:
         ax.plot((np.arange(len(curve)) + 1) * BATCH, curve, style, color=color, label=label)
     ax.set_xlim(0, 5000)
     ax.set_ylim(0, 0.9)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.set_title("Mean of the five changes", fontsize=10)
     ax.set_xlabel("images since the labels changed their meaning")
-    ax.set_ylabel("accuracy on the next 100 images")
+    ax.set_ylabel("accuracy on the last 100 images")
     ax.grid(alpha=0.3)
     ax.legend(loc="lower right", fontsize=9)
     figure.savefig(RESULTS / "drift.png", dpi=150)

@@ -1,9 +1,9 @@
-"""Rows per second, one row at a time and in batches, on the electricity stream.
+r"""Rows per second, one row at a time and in batches, on the electricity stream.
 
 Each figure is the best of several passes over the rows, turn by turn in one process, on one core,
 beside River's softmax regression and adaptive random forest over the same rows.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.rows \\
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.rows \
         --data ../shared/data/electricity.csv.gz
 """
 
