@@ -583,13 +583,14 @@ class TestPlot:
             result.plot(axes[0])
 
     def test_it_is_saved(self, result: Evaluation, tmp_path: Path) -> None:
-        result.save_plot(tmp_path / "curve.png")
-        assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+        result.save_plot(tmp_path / "new" / "curve.png")
+        assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
         assert matplotlib.pyplot.get_fignums() == []
         with pytest.raises(ConfigError, match=r"curve\.abc"):
             result.save_plot(tmp_path / "curve.abc")
-        with pytest.raises(ConfigError, match=r"none/curve\.png"):
-            result.save_plot(tmp_path / "none" / "curve.png")
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigError, match=r"file/curve\.png"):
+            result.save_plot(tmp_path / "file" / "curve.png")
 
     def test_without_matplotlib_it_says_what_to_install(
         self, result: Evaluation, monkeypatch: pytest.MonkeyPatch
