@@ -18,10 +18,10 @@ class Curve:
     >>> from river import metrics
     >>> from fenchel_stream.curve import Curve
     >>> from fenchel_stream.scores import Scores
-    >>> curve = Curve(every=100)
-    >>> curve.follow(150, Scores(metrics.MAE(), window=100))
-    >>> curve.to_frame().columns
-    ['row', 'MAE', 'all MAE']
+    >>> curve, scores = Curve(every=100), Scores(metrics.MAE(), window=100)
+    >>> curve.follow(150, scores)
+    >>> curve.to_frame(200, scores)["row"].to_list()
+    [150, 200]
     """
 
     def __init__(self, every: int) -> None:
@@ -36,16 +36,17 @@ class Curve:
     def follow(self, row: int, scores: Scores) -> None:
         """Add a point if `every` rows have passed since the last."""
         if row - self.end >= self.every:
-            self.add(row, scores)
+            self.points.append(_point(row, scores))
             if len(self.points) >= MOST:
                 self.points = self.points[1::2]
                 self.every *= 2
 
-    def add(self, row: int, scores: Scores) -> None:
-        """Add a point."""
-        total = {f"all {name}": value for name, value in scores.cumulative.items()}
-        self.points.append({"row": row, **scores.windowed, **total})
+    def to_frame(self, row: int, scores: Scores) -> pl.DataFrame:
+        """Return the points and a last one at `row`, where the run is now, one per row."""
+        last = [_point(row, scores)] if row > self.end else []
+        return pl.DataFrame([*self.points, *last], infer_schema_length=None)
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the points, one per row."""
-        return pl.DataFrame(self.points, infer_schema_length=None)
+
+def _point(row: int, scores: Scores) -> dict[str, float]:
+    total = {f"all {name}": value for name, value in scores.cumulative.items()}
+    return {"row": row, **scores.windowed, **total}

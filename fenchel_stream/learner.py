@@ -139,7 +139,6 @@ class Learner:
     def _open(self, held: ExitStack) -> None:
         """Take what the run needs, and go back to the last checkpoint if there is one."""
         settings, output = self.config.checkpoint, self.config.output
-        self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
         if settings is not None:
             self.store = held.enter_context(CheckpointStore(settings.directory, settings.keep))
         if (port := self.config.metrics.port) is not None:
@@ -152,6 +151,7 @@ class Learner:
         self.rejects.sink = self.sinks.get("rejects")
         held.callback(self.rejects.close)
         positions = self._resume()
+        self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
         for name, sink in self.sinks.items():
             sink.truncate(positions.get(name))
         if self.monitor is not None:
@@ -256,11 +256,9 @@ class Learner:
         return dict(meta["sinks"])
 
     def _outcome(self) -> Evaluation:
-        if self.test.learnt > self.curve.end:
-            self.curve.add(self.test.learnt, self.test.scores)
         return Evaluation(
             metrics=self.test.scores.cumulative,
-            curve=self.curve.to_frame(),
+            curve=self.curve.to_frame(self.test.learnt, self.test.scores),
             window=self.config.metrics.window,
             rows=self.test.learnt,
             rejected=self.rejects.counts.total(),

@@ -244,11 +244,9 @@ def evaluate(
             if read == limit:
                 break
         test.flush()
-    if test.learnt > curve.end:
-        curve.add(test.learnt, test.scores)
     return Evaluation(
         metrics=test.scores.cumulative,
-        curve=curve.to_frame(),
+        curve=curve.to_frame(test.learnt, test.scores),
         window=window,
         rows=read,
         rejected=rejected,
