@@ -25,12 +25,13 @@ def namespace(x: Array) -> ModuleType:
 
 
 def as_array(x: Any, like: Array) -> Array:
-    """Return `x` in the library and on the device of `like`; floats in its precision too."""
+    """Return `x` in the library and on the device of `like`; floats in its precision, if any."""
     if isinstance(like, torch.Tensor):
         x = torch.as_tensor(x, device=like.device)
-        return x.to(like.dtype) if x.is_floating_point() else x
+        both = x.is_floating_point() and like.is_floating_point()
+        return x.to(like.dtype) if both else x
     x = as_numpy(x)
-    return x.astype(like.dtype, copy=False) if x.dtype.kind == "f" else x
+    return x.astype(like.dtype, copy=False) if x.dtype.kind == like.dtype.kind == "f" else x
 
 
 def as_numpy(x: Any) -> Array:

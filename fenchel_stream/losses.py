@@ -100,7 +100,7 @@ def _as_matrix(y: Array, like: Array) -> Array:
         raise DataError(
             f"targets have shape {tuple(y.shape)}, the network's outputs {tuple(like.shape)}"
         )
-    return as_array(1.0 * y, like)
+    return y if y.dtype == like.dtype else as_array(1.0 * y, like)
 
 
 LOSSES: dict[str, Loss] = {"squared_error": SquaredError(), "cross_entropy": CrossEntropy()}

@@ -99,7 +99,7 @@ class LiftedNetwork:
     order
         ``top_down``: ``W_L, X_L, W_{L-1}, ... W_0``; ``paper``: all X, then all W. See Notes.
     x_iterations, w_iterations
-        Inner steps of the two solvers; by default 5 and 3, and for a batch of one row 3 and 1,
+        Inner steps of the two solvers; by default 5 and 3, and for a batch of one row 2 and 1,
         where more gained nothing on any stream.
     device
         ``cpu`` computes in NumPy, which on a CPU is faster than torch by a third or more; a torch
@@ -228,7 +228,8 @@ class LiftedNetwork:
         a = self._inputs(X)
         if len(Y) != len(a):
             raise DataError(f"X has {len(a)} rows, Y has {len(Y)}")
-        y = Y if isinstance(Y, torch.Tensor) else np.asarray(Y)
+        # A copy: the report reads the targets later, and the caller may reuse the array.
+        y = Y.clone() if isinstance(Y, torch.Tensor) else np.array(Y)
         for name, values in (("X", a), ("Y", y)):
             if not namespace(values).isfinite(values).all():
                 raise DataError(f"{name} holds values that are not finite; nothing was learnt")
@@ -356,7 +357,7 @@ class LiftedNetwork:
             now.inputs[layer],
             w,
             u,
-            self.x_iterations or (3 if u.ndim == 1 else 5),
+            self.x_iterations or (2 if u.ndim == 1 else 5),
         )
         now.outputs[layer] = u if mixture is None else now.inputs[layer] @ now.weights[layer].T
 

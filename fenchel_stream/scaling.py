@@ -31,15 +31,24 @@ class FeatureScaler:
     def __init__(self) -> None:
         self.moments = Moments()
         self.factor = np.zeros(0)
+        # Rows since a feature was new, and at how many the deviations are looked at again.
+        self.rows = 0
+        self.due = 0
 
     def grow(self, columns: int) -> None:
         """Append features of which nothing is known."""
         self.moments.grow(columns)
         self.factor = np.append(self.factor, np.zeros(columns))
+        self.rows = self.due = 0
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x`, NaN where a value is missing."""
         self.moments.update(x)
+        self.rows += len(x)
+        if self.rows < self.due:
+            return
+        # One row of n moves a deviation by a part of order 1 / n: one per cent more rows hardly.
+        self.due = self.rows + self.rows // 100 + 1
         deviation = self.moments.deviation
         self.factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
 
