@@ -17,6 +17,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Lifted:
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the most probable classes."""
-        return self.network.predict(x).argmax(1)
+        outputs: torch.Tensor = self.network.predict(x)
+        return outputs.argmax(1)
 
     def learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Learn one batch."""
@@ -55,7 +57,8 @@ class Gradient:
 
     def __init__(self, name: str, rate: float, steps: int) -> None:
         torch.manual_seed(SEED)
-        first, last = torch.nn.Linear(*SIZES[:2]), torch.nn.Linear(*SIZES[1:])
+        inputs, hidden, outputs = SIZES
+        first, last = torch.nn.Linear(inputs, hidden), torch.nn.Linear(hidden, outputs)
         self.model = torch.nn.Sequential(first, torch.nn.ReLU(), last)
         self.optimizer = getattr(torch.optim, name)(self.model.parameters(), rate)
         self.steps = steps
@@ -63,13 +66,14 @@ class Gradient:
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the most probable classes."""
         with torch.no_grad():
-            return self.model(x).argmax(1)
+            outputs: torch.Tensor = self.model(x)
+        return outputs.argmax(1)
 
     def learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Learn one batch."""
         for _ in range(self.steps):
             self.optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(self.model(x), y).backward()
+            torch.autograd.backward(torch.nn.functional.cross_entropy(self.model(x), y))
             self.optimizer.step()
 
 
@@ -88,12 +92,12 @@ def batches(path: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 def runs() -> Iterator[tuple[dict[str, Any], Callable[[], Any]]]:
     """Yield the name of every run and what makes its learner."""
     for name, settings in GAMMAS.items():
-        yield {"learner": name, "rate": None, "steps": 1}, lambda s=settings: Lifted(**s)
+        yield {"learner": name, "rate": None, "steps": 1}, partial(Lifted, **settings)
     for name, rates in RATES.items():
         for steps in STEPS:
             for rate in rates:
                 key = {"learner": name, "rate": rate, "steps": steps}
-                yield key, lambda n=name, r=rate, k=steps: Gradient(n, r, k)
+                yield key, partial(Gradient, name, rate, steps)
 
 
 def times(path: Path) -> dict[tuple[str, int], float]:

@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from river import forest, linear_model, preprocessing
@@ -21,7 +22,7 @@ from fenchel_stream import FenchelClassifier
 
 RESULTS = Path(__file__).parent / "results"
 PASSES, ROWS, BATCH = 5, 2_000, 128
-MODELS: dict[str, Callable[[], object]] = {
+MODELS: dict[str, Callable[[], Any]] = {
     "FenchelClassifier()": FenchelClassifier,
     "FenchelClassifier(gamma=(0.1, 1.0))": lambda: FenchelClassifier(gamma=(0.1, 1.0)),
     "StandardScaler | SoftmaxRegression": lambda: (
@@ -59,7 +60,9 @@ def main() -> None:
             spent = (time.perf_counter() - begin) * ROWS / (len(parts) * BATCH)
             _keep(best, (name, f"learn_many, batches of {BATCH}"), spent)
     lines = ["| model | calls | rows/s |", "| --- | --- | --- |"]
-    lines += [f"| `{name}` | {calls} | {ROWS / s:,.0f} |" for (name, calls), s in best.items()]
+    for (name, calls), spent in best.items():
+        escaped = name.replace("|", r"\|")  # in a table a bar ends the cell, quoted or not
+        lines.append(f"| `{escaped}` | {calls} | {ROWS / spent:,.0f} |")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "rows.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
