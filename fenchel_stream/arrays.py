@@ -27,7 +27,7 @@ def namespace(x: Array) -> ModuleType:
 def as_array(x: Any, like: Array) -> Array:
     """Return `x` in the library and on the device of `like`; floats in its precision, if any."""
     if isinstance(like, torch.Tensor):
-        x = torch.as_tensor(x, device=like.device)
+        x = torch.as_tensor(x, device=like.device).detach()
         both = x.is_floating_point() and like.is_floating_point()
         return x.to(like.dtype) if both else x
     x = as_numpy(x)
@@ -37,6 +37,11 @@ def as_array(x: Any, like: Array) -> Array:
 def as_numpy(x: Any) -> Array:
     """Return `x` as a NumPy array; a tensor on the CPU shares its memory."""
     return x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
+def is_row(x: Array) -> bool:
+    """Whether `x` is one row, as a vector or as a matrix."""
+    return bool(x.ndim == 1 or x.shape[0] == 1)
 
 
 def append(x: Array, block: Any, axis: int) -> Array:

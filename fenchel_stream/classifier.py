@@ -162,6 +162,9 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
 def _label(y: Any) -> Any:
     if isinstance(y, np.generic):
         y = y.item()
-    if y is None or y != y:
-        raise DataError("a label is missing (None or NaN); rows without a label cannot be learnt")
+    # pandas' NA is known by the name of its type, so that pandas need not be there.
+    if y is None or type(y).__name__ == "NAType" or y != y:
+        raise DataError("a label is missing; rows without a label cannot be learnt")
+    if not isinstance(y, Hashable):
+        raise DataError(f"label {y!r} cannot be a class: it is not hashable")
     return y

@@ -13,11 +13,15 @@ import numpy as np
 from river.utils import dataframe
 
 from fenchel_stream.arrays import Array
-from fenchel_stream.errors import ConfigError
+from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.network import LiftedNetwork
 from fenchel_stream.report import StepReport
 from fenchel_stream.scaling import FeatureScaler
 from fenchel_stream.schema import Schema, frame_values, row_values
+
+
+TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
+"""Parameters that may change while a model learns, by River's `mutate`."""
 
 
 class FenchelEstimator:
@@ -77,6 +81,16 @@ class FenchelEstimator:
         self.report: StepReport | None = None
         self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
 
+    @property
+    def _mutable_attributes(self) -> set[str]:
+        return set(TUNABLE)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # River's `mutate` sets attributes; the network must learn of it, or refuse.
+        if name in TUNABLE and "network" in self.__dict__:
+            self.network.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
+        super().__setattr__(name, value)
+
     def __getstate__(self) -> dict[str, Any]:
         # The report is about the last batch, and holds on to it; it is no part of what was learnt.
         return {**self.__dict__, "report": None}
@@ -95,6 +109,8 @@ class FenchelEstimator:
             self._learn_waiting()
 
     def _learn_many(self, X: nw.DataFrame[Any], y: list[Any]) -> None:
+        if len(X) != len(y):
+            raise DataError(f"X has {len(X)} rows, y has {len(y)}")
         if not len(X):
             return
         values = frame_values(X)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+import torch
+
 from fenchel_stream.arrays import Array, as_array, namespace, row_max, row_sum
 from fenchel_stream.errors import ConfigError, DataError
 
@@ -70,6 +73,12 @@ class CrossEntropy(Loss):
             return _as_matrix(y, like)
         xp = namespace(like)
         classes = like.shape[1]
+        if y.ndim != 1 or "float" in str(y.dtype):
+            raise DataError(
+                f"classes are integers (rows,), or probabilities (rows, {classes}); "
+                f"found {y.dtype} of shape {tuple(y.shape)}"
+            )
+        y = y.long() if xp is torch else y.astype(np.int64)
         if len(y) and (y.min() < 0 or y.max() >= classes):
             raise DataError(
                 f"classes must lie in 0 ... {classes - 1}, the number of outputs less one; "

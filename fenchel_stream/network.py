@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, namespace, with_ones
+from fenchel_stream.arrays import Array, append, as_array, is_row, namespace, with_ones
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
-from fenchel_stream.mixture import GAMMAS, GammaMixture, MixtureTerm
+from fenchel_stream.mixture import GammaMixture, MixtureTerm
 from fenchel_stream.report import StepReport
 from fenchel_stream.solvers import (
     HiddenTerm,
@@ -146,39 +146,60 @@ class LiftedNetwork:
     ) -> None:
         self.activation: Activation = get_activation(activation)
         self.loss: Loss = get_loss(loss)
-        depth = len(weights)
-        auto = gamma == "auto"
-        if auto:
-            gamma = [HIDDEN_GAMMA] * (depth - 1) + [GAMMAS[0]]
-        elif isinstance(gamma, str):
-            raise ConfigError(f"gamma is a number, one per layer, or 'auto', not {gamma!r}")
-        self.lam = _per_layer("lam", lam, depth - 1)
-        self.gamma = _per_layer("gamma", gamma, depth)
-        self.rho = _per_layer("rho", rho, depth, zero=True)
         if gamma_unit not in ("sample", "absolute"):
             raise ConfigError(f"gamma_unit is 'sample' or 'absolute', not {gamma_unit!r}")
-        if auto and gamma_unit == "absolute":
+        if gamma == "auto" and gamma_unit == "absolute":
             raise ConfigError("gamma='auto' counts in samples; gamma_unit must be 'sample'")
         self.gamma_unit = gamma_unit
-        for name, count in (
-            ("alternations", alternations),
-            ("x_iterations", x_iterations),
-            ("w_iterations", w_iterations),
-        ):
+        for name, count in (("x_iterations", x_iterations), ("w_iterations", w_iterations)):
             if count is not None and count < 1:
                 raise ConfigError(f"{name} must be at least 1, not {count!r}")
-        self.alternations = alternations
-        self.schedule = alternations * _pass(order, depth)
         self.x_iterations = x_iterations
         self.w_iterations = w_iterations
         self.device = device
         self.dtype = str(dtype).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
-        # NumPy takes half as long for a vector as for a matrix of one row.
-        self.vectors = device == "cpu" and not any(self.rho)
         self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
-        self.mixture = GammaMixture(self.weights[-1]) if auto else None
+        self.mixture: GammaMixture | None = None
+        self.configure(lam, gamma, rho, alternations, order)
+
+    def configure(
+        self,
+        lam: float | Sequence[float],
+        gamma: float | Sequence[float] | str,
+        rho: float | Sequence[float],
+        alternations: int,
+        order: str,
+    ) -> None:
+        """Set what may change between two batches; an error changes nothing.
+
+        Raises
+        ------
+        ConfigError
+            A value is out of range, or there is not one for each layer.
+        """
+        depth = len(self.weights)
+        auto = isinstance(gamma, str)
+        if isinstance(gamma, str):
+            if gamma != "auto":
+                raise ConfigError(f"gamma is a number, one per layer, or 'auto', not {gamma!r}")
+            gamma = [HIDDEN_GAMMA] * depth
+        if alternations < 1:
+            raise ConfigError(f"alternations must be at least 1, not {alternations!r}")
+        settings = (
+            _per_layer("lam", lam, depth - 1),
+            _per_layer("gamma", gamma, depth),
+            _per_layer("rho", rho, depth, zero=True),
+            alternations * _pass(order, depth),
+        )
+        self.lam, self.gamma, self.rho, self.schedule = settings
+        # NumPy takes half as long for a vector as for a matrix of one row.
+        self.vectors = self.device == "cpu" and not any(self.rho)
+        if not auto:
+            self.mixture = None
+        elif self.mixture is None:
+            self.mixture = GammaMixture(self.weights[-1])
 
     @classmethod
     def dense(cls, sizes: Sequence[int], *, seed: int = 0, **settings: Any) -> LiftedNetwork:
@@ -225,11 +246,14 @@ class LiftedNetwork:
         DataError
             The shapes do not fit the network, or a value is not finite.
         """
-        a = self._inputs(X)
-        if len(Y) != len(a):
-            raise DataError(f"X has {len(a)} rows, Y has {len(Y)}")
-        # A copy: the report reads the targets later, and the caller may reuse the array.
-        y = Y.clone() if isinstance(Y, torch.Tensor) else np.array(Y)
+        with np.errstate(over="ignore"):
+            a = self._placed(self._inputs(X))
+            # A copy: the report reads the targets later, and the caller may reuse the array.
+            y = as_array(Y.clone() if isinstance(Y, torch.Tensor) else np.array(Y), like=a)
+        if not len(a):
+            raise DataError("the batch has no rows")
+        if len(y) != len(a):
+            raise DataError(f"X has {len(a)} rows, Y has {len(y)}")
         for name, values in (("X", a), ("Y", y)):
             if not namespace(values).isfinite(values).all():
                 raise DataError(f"{name} holds values that are not finite; nothing was learnt")
@@ -265,7 +289,8 @@ class LiftedNetwork:
     def outputs(self, a: Array, like: Array | None = None) -> Array:
         """Return the outputs of an input `a` that carries its column of ones, as `like` or `a`."""
         outputs = self._feed_forward(self._placed(a)).outputs[-1]
-        return as_array(outputs.reshape(len(a), -1), like=a if like is None else like)
+        outputs = outputs.reshape(len(a), self.n_outputs)
+        return as_array(outputs, like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
@@ -322,7 +347,8 @@ class LiftedNetwork:
         if self.device == "cpu":
             a = a.numpy(force=True) if isinstance(a, torch.Tensor) else a
             return a.astype(self.dtype, copy=False)
-        return torch.as_tensor(a, dtype=getattr(torch, self.dtype), device=self.device)
+        dtype = getattr(torch, self.dtype)
+        return torch.as_tensor(a, dtype=dtype, device=self.device).detach()
 
     def _move_w(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
         a = now.inputs[layer]
@@ -330,7 +356,7 @@ class LiftedNetwork:
         if layer not in now.metrics:
             gamma, rho = self._proximal(layer, before.inputs[layer], mixture)
             now.metrics[layer] = ProximalMetric.of(a, gamma, rho)
-        metric, iterations = now.metrics[layer], self.w_iterations or (1 if a.ndim == 1 else 3)
+        metric, iterations = now.metrics[layer], self.w_iterations or (1 if is_row(a) else 3)
         if mixture is None:
             w, w0, u = now.weights[layer], before.weights[layer], now.outputs[layer]
             now.weights[layer], now.outputs[layer] = w_update(term, metric, w, w0, u, iterations)
@@ -357,7 +383,7 @@ class LiftedNetwork:
             now.inputs[layer],
             w,
             u,
-            self.x_iterations or (2 if u.ndim == 1 else 5),
+            self.x_iterations or (2 if is_row(u) else 5),
         )
         now.outputs[layer] = u if mixture is None else now.inputs[layer] @ now.weights[layer].T
 

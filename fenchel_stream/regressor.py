@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import isfinite
+from math import isnan, nan
 from numbers import Real
 from typing import Any
 
@@ -15,6 +15,10 @@ from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimator import FenchelEstimator
 from fenchel_stream.scaling import TargetScaler
+
+HUGE = 1e100
+"""Targets must be smaller."""
+
 
 class _FenchelRegression(FenchelEstimator):
     """A network with one output per target name, whose targets are scaled online."""
@@ -202,17 +206,20 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         """Return a frame of predictions, one column per target, in the library of `X`."""
         frame = dataframe.into_frame(X)
         values = self._values_many(frame).T if self.outputs else ()
-        return dataframe.to_native_frame(
-            dict(zip(self.outputs, values, strict=True)), like=frame
-        )
+        return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
 
 
 def _missing(y: Any) -> bool:
-    return y is None or bool(y != y)
+    return y is None or (isinstance(y, float) and isnan(y))
 
 
 def _target(y: Any, name: Hashable = None) -> float:
-    if not isinstance(y, (Real, np.bool_)) or not isfinite(y):
+    try:
+        number = float(y) if isinstance(y, (Real, np.bool_)) else nan
+    except OverflowError:
+        number = nan
+    # The squares of what is larger would not be finite.
+    if not abs(number) < HUGE:
         which = "the target" if name is None else f"target {name!r}"
-        raise DataError(f"{which} is {y!r}, not a finite number")
-    return float(y)
+        raise DataError(f"{which} is {str(y)[:50]}, not a number below {HUGE:g}")
+    return number

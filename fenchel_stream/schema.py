@@ -9,7 +9,8 @@ that it lists as None or NaN is missing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import isinf, isnan, nan
+from decimal import Decimal
+from math import fsum, isfinite, isinf, isnan, nan
 from numbers import Real
 from typing import Any
 
@@ -82,9 +83,11 @@ def row_values(x: Mapping[Hashable, Any]) -> list[Any]:
     """
     values = list(x.values())
     try:
-        plain = sum(map(abs, values)) < LARGEST
-    except TypeError:
-        plain = False
+        # The sum knows what is no number or not finite; without the bounds, others could cancel.
+        plain = isfinite(fsum(values))
+        plain = plain and float(max(values)) < LARGEST and float(min(values)) > -LARGEST
+    except (TypeError, ValueError, OverflowError):
+        plain = not values
     if plain:
         return values
     return [_number(name, value) for name, value in x.items()]
@@ -115,14 +118,18 @@ def frame_values(frame: nw.DataFrame[Any]) -> Array:
 
 
 def _number(name: Hashable, value: Any) -> float:
-    if value is None:
+    # pandas' NA is known by the name of its type, so that pandas need not be there.
+    if value is None or type(value).__name__ == "NAType":
         return nan
-    if not isinstance(value, (Real, np.bool_)):
+    if not isinstance(value, (Real, Decimal, np.bool_)) or isinstance(value, np.timedelta64):
         raise DataError(
             f"feature {name!r} is {value!r}, not a number; "
             "encode categories first, for example with river.preprocessing.OneHotEncoder"
         )
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = LARGEST if value > 0 else -LARGEST
     if isinf(number):
         raise DataError(f"feature {name!r} is infinite")
     return number if isnan(number) else min(max(number, -LARGEST), LARGEST)

@@ -21,7 +21,6 @@ from fenchel_stream.arrays import as_numpy
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import softmax
 from fenchel_stream.network import LiftedNetwork
-from tests.defects import expected_to_fail  # noqa: F401
 from tests.oracle import Matrix
 
 Row = dict[Hashable, Any]

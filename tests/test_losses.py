@@ -13,7 +13,6 @@ from scipy.optimize import check_grad
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import LOSSES, get_loss, softmax
-from tests.defects import expected_to_fail  # noqa: F401
 from tests.oracle import LOSS_CURVATURE, Matrix, loss_gradient, loss_value
 
 EACH = pytest.mark.parametrize("name", LOSSES)

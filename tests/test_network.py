@@ -19,7 +19,6 @@ from fenchel_stream.arrays import as_numpy
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import LOSSES
 from tests import oracle
-from tests.defects import expected_to_fail  # noqa: F401
 from tests.oracle import Matrix
 
 ORDERS: tuple[Literal["top_down", "paper"], ...] = ("top_down", "paper")

@@ -16,7 +16,6 @@ from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, Fench
 from fenchel_stream.arrays import as_numpy
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.network import LiftedNetwork
-from tests.defects import expected_to_fail  # noqa: F401
 
 Rows = list[tuple[dict[str, float], Any]]
 CLASSES = (FenchelClassifier, FenchelRegressor, FenchelMultiTargetRegressor)

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.schema import LARGEST, Schema, frame_values, row_values
-from tests.defects import expected_to_fail  # noqa: F401
 
 FRAMES: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
     "pandas": pd.DataFrame,
@@ -129,7 +128,6 @@ NO_NUMBERS: list[Any] = [
     np.timedelta64(1, "s"),
     np.datetime64("2020-01-01"),
     pd.NaT,
-    pd.NA,
 ]
 
 
