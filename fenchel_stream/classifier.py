@@ -117,14 +117,16 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         """
         self._learn_many(dataframe.into_frame(X), [_label(label) for label in label_list(y)])
 
-    def predict_proba_one(self, x: Mapping[Hashable, Any]) -> dict[base.typing.ClfTarget, float]:
+    def predict_proba_one(
+        self, x: Mapping[Hashable, Any], **kwargs: Any
+    ) -> dict[base.typing.ClfTarget, float]:
         """Return the probability of every class learnt so far."""
         if not self.classes:
             return {}
         probabilities = softmax(self._outputs_one(x).astype(np.float64))
         return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
 
-    def predict_one(self, x: Mapping[Hashable, Any]) -> base.typing.ClfTarget | None:
+    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
         """Return the most probable class, or None before any label was learnt."""
         if not self.classes:
             return None

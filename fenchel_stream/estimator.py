@@ -19,7 +19,6 @@ from fenchel_stream.report import StepReport
 from fenchel_stream.scaling import FeatureScaler
 from fenchel_stream.schema import Schema, frame_values, row_values
 
-
 TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
 """Parameters that may change while a model learns, by River's `mutate`."""
 
@@ -168,5 +167,6 @@ def label_list(y: Any) -> list[Any]:
     if isinstance(y, (list, tuple)):
         return list(y)
     if isinstance(y, np.ndarray):
-        return y.tolist()
-    return dataframe.into_series(y).to_list()
+        return list(y.tolist())
+    labels: list[Any] = dataframe.into_series(y).to_list()
+    return labels

@@ -11,9 +11,9 @@ from the feed-forward point, one block of variables at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isfinite, sqrt
-from typing import Any, Literal
+from itertools import pairwise
+from math import sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GammaMixture, MixtureTerm
 from fenchel_stream.report import StepReport
+from fenchel_stream.settings import block_order, per_layer
 from fenchel_stream.solvers import (
     HiddenTerm,
     OutputTerm,
@@ -32,42 +33,10 @@ from fenchel_stream.solvers import (
     w_update,
     x_update,
 )
-
-Order = Literal["top_down", "paper"]
-Block = tuple[Literal["X", "W"], int]
+from fenchel_stream.variables import Variables
 
 HIDDEN_GAMMA = 0.1
 """Gamma of hidden layers where it is ``auto``, in samples: the best on nearly every stream."""
-
-
-@dataclass(slots=True)
-class Variables:
-    """The variables of one batch, by layer; steps replace arrays and never overwrite them.
-
-    Attributes
-    ----------
-    weights, inputs, outputs
-        ``W_l``, ``A_l = [1, X_l]`` and ``U_l = A_l W_l^T``.
-    sources
-        ``S_l`` with ``X_l = phi(S_l)``, at ``l``; nothing at 0.
-    metrics
-        The factorised metrics of the inputs that have not moved since.
-    candidates, shares
-        Output weights and shares of the candidates where gamma is ``auto``.
-    """
-
-    weights: list[Array]
-    inputs: list[Array]
-    outputs: list[Array]
-    sources: list[Array]
-    metrics: dict[int, ProximalMetric]
-    candidates: Array = None
-    shares: Array = None
-
-    def copy(self) -> Variables:
-        """Return new lists of the same arrays."""
-        lists = list(self.weights), list(self.inputs), list(self.outputs)
-        return Variables(*lists, [], {}, self.candidates, self.shares)
 
 
 class LiftedNetwork:
@@ -138,7 +107,7 @@ class LiftedNetwork:
         gamma_unit: str = "sample",
         rho: float | Sequence[float] = 0.0,
         alternations: int = 1,
-        order: Order = "top_down",
+        order: str = "top_down",
         x_iterations: int | None = None,
         w_iterations: int | None = None,
         device: str = "cpu",
@@ -188,10 +157,10 @@ class LiftedNetwork:
         if alternations < 1:
             raise ConfigError(f"alternations must be at least 1, not {alternations!r}")
         settings = (
-            _per_layer("lam", lam, depth - 1),
-            _per_layer("gamma", gamma, depth),
-            _per_layer("rho", rho, depth, zero=True),
-            alternations * _pass(order, depth),
+            per_layer("lam", lam, depth - 1),
+            per_layer("gamma", gamma, depth),
+            per_layer("rho", rho, depth, zero=True),
+            alternations * block_order(order, depth),
         )
         self.lam, self.gamma, self.rho, self.schedule = settings
         # NumPy takes half as long for a vector as for a matrix of one row.
@@ -218,7 +187,7 @@ class LiftedNetwork:
             raise ConfigError(f"sizes are inputs, hidden units, outputs; got {sizes!r}")
         rng = np.random.default_rng(seed)
         weights = []
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        for inputs, outputs in pairwise(sizes):
             limit = sqrt(6.0 / max(inputs + outputs, 1))
             w = np.zeros((outputs, 1 + inputs))
             w[:, 1:] = rng.uniform(-limit, limit, (outputs, inputs))
@@ -370,7 +339,7 @@ class LiftedNetwork:
         now.metrics.pop(layer, None)
         w, u = now.weights[layer], now.outputs[layer]
         mixture = self.mixture if layer == len(self.lam) else None
-        if mixture is not None:
+        if mixture is not None and isinstance(term, OutputTerm):
             roots, w = mixture.side_by_side(now.candidates)
             term = MixtureTerm(self.loss, term.targets, roots)
             u = now.inputs[layer] @ w.T
@@ -397,12 +366,10 @@ class LiftedNetwork:
             return self.loss.curvature
         return self.lam[layer] * self.activation.curvature
 
-    def _proximal(
-        self, layer: int, a: Array, mixture: GammaMixture | None
-    ) -> tuple[Array | float, float]:
+    def _proximal(self, layer: int, a: Array, mixture: GammaMixture | None) -> tuple[Array, float]:
         """Return ``2 gamma / c`` and ``2 rho / c`` for a layer whose input is `a`."""
         scale = 2.0 / self._curvature(layer)
-        gamma: Array | float = self.gamma[layer]
+        gamma: Array = self.gamma[layer]
         if mixture is not None:
             gamma = mixture.gammas if a.ndim == 2 else mixture.gammas[..., 0]
         if self.gamma_unit == "absolute":
@@ -452,25 +419,3 @@ def _rescaled(w: Array, factor: Array, shift: Array) -> Array:
     w = w * as_array(factor, like=w)[:, None]
     w[..., 0] += as_array(shift, like=w)
     return w
-
-
-def _pass(order: str, depth: int) -> tuple[Block, ...]:
-    """Return the blocks of one alternation, in the order in which they move."""
-    down = range(depth - 1, -1, -1)
-    if order == "top_down":
-        moves: list[Block] = [(block, layer) for layer in down for block in ("W", "X")]
-        return tuple(moves[:-1])
-    if order == "paper":
-        return tuple([("X", layer) for layer in down[:-1]] + [("W", layer) for layer in down])
-    raise ConfigError(f"order is 'top_down' or 'paper', not {order!r}")
-
-
-def _per_layer(
-    name: str, value: float | Sequence[float], count: int, *, zero: bool = False
-) -> tuple[float, ...]:
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * count
-    if len(values) != count:
-        raise ConfigError(f"{name} needs one number or {count}, one per layer; got {value!r}")
-    if not all(isfinite(v) and (v > 0 or (zero and v == 0)) for v in values):
-        raise ConfigError(f"{name} must be {'at least 0' if zero else 'positive'}; got {value!r}")
-    return tuple(float(v) for v in values)

@@ -74,7 +74,8 @@ class _FenchelRegression(FenchelEstimator):
             self.target_scaler.grow(len(new))
 
     def _values_one(self, x: Mapping[Hashable, Any]) -> list[float]:
-        return self.target_scaler.unscale(self._outputs_one(x))[0].tolist()
+        values: list[float] = self.target_scaler.unscale(self._outputs_one(x))[0].tolist()
+        return values
 
     def _values_many(self, X: Any) -> Array:
         return self.target_scaler.unscale(self._outputs_many(X))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fenchel_stream.arrays import Array
 
 if TYPE_CHECKING:
-    from fenchel_stream.network import LiftedNetwork, Variables
+    from fenchel_stream.network import LiftedNetwork
+    from fenchel_stream.variables import Variables
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Schema:
         return new
 
     def place(self, names: tuple[Hashable, ...], values: Any) -> Array:
-        """Return `values`, of a row or of a matrix whose columns are `names`, as rows x features."""
+        """Return `values`, one row or a matrix with columns `names`, as rows x features."""
         if self.order is not None and names == self.names:
             x = np.asarray(values, np.float64)[..., self.order]
             return x if x.ndim == 2 else x[None]
@@ -129,7 +129,7 @@ def _number(name: Hashable, value: Any) -> float:
     try:
         number = float(value)
     except OverflowError:
-        number = LARGEST if value > 0 else -LARGEST
+        number = LARGEST if str(value)[0] != "-" else -LARGEST
     if isinf(number):
         raise DataError(f"feature {name!r} is infinite")
     return number if isnan(number) else min(max(number, -LARGEST), LARGEST)
