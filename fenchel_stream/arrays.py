@@ -26,6 +26,8 @@ def namespace(x: Array) -> ModuleType:
 
 def as_array(x: Any, like: Array) -> Array:
     """Return `x` in the library and on the device of `like`; floats in its precision, if any."""
+    if type(x) is np.ndarray is type(like) and x.dtype == like.dtype:
+        return x
     if isinstance(like, torch.Tensor):
         x = torch.as_tensor(x, device=like.device).detach()
         both = x.is_floating_point() and like.is_floating_point()
@@ -80,17 +82,19 @@ def eye(like: Array) -> Array:
 
 
 def row_max(x: Array) -> Array:
-    """Return the largest element of each row (rows x 1)."""
+    """Return the largest element of each row (rows x 1), of a vector a number."""
     if namespace(x) is np:
-        return np.maximum.reduce(x, axis=-1, keepdims=True)
+        # Of a vector's few elements Python finds the largest sooner.
+        return max(x.tolist()) if x.ndim == 1 else np.maximum.reduce(x, axis=-1, keepdims=True)
     return x.amax(-1, keepdim=True)
 
 
 def row_sum(x: Array) -> Array:
-    """Return the sum of each row (rows x 1)."""
+    """Return the sum of each row (rows x 1), of a vector a number."""
     if namespace(x) is np:
         # NumPy's reductions take several times as long as a product for a few elements.
-        return (x @ _ones(x.shape[-1], x.dtype))[..., None]
+        ones = _ones(x.shape[-1], x.dtype)
+        return x.dot(ones) if x.ndim == 1 else (x @ ones)[..., None]
     return x.sum(-1, keepdim=True)
 
 

@@ -46,7 +46,8 @@ def build_model(config: Config) -> base.Estimator:
     make = ESTIMATORS[config.source.kind] if factory is None else _find(factory)
     try:
         model = make(**_checked(make, settings))
-    except (TypeError, ValueError) as error:
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        # The first two are torch's, about devices.
         raise ConfigError(f"model: {error}") from error
     if not isinstance(model, base.Estimator):
         raise ConfigError(f"model.factory {factory!r} returned a {type(model).__name__}: no model")

@@ -157,7 +157,11 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
                 self.classes[label] = len(self.classes)
             self.network.grow_outputs(len(new))
         targets = np.zeros((len(y), len(self.classes)), self.dtype)
-        targets[range(len(y)), [self.classes[label] for label in y]] = 1.0
+        places = [self.classes[label] for label in y]
+        if len(places) == 1:
+            targets[0, places[0]] = 1.0
+        else:
+            targets[range(len(y)), places] = 1.0
         return targets
 
 

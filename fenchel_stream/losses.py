@@ -91,7 +91,8 @@ class CrossEntropy(Loss):
     def rows(self, y: Array, u: Array) -> Array:
         xp = namespace(u)
         shifted = u - row_max(u)
-        return (xp.log(row_sum(xp.exp(shifted))) - row_sum(y * shifted))[..., 0]
+        losses = xp.log(row_sum(xp.exp(shifted))) - row_sum(y * shifted)
+        return losses.reshape(u.shape[:-1])
 
     def gradient(self, y: Array, u: Array) -> Array:
         return softmax(u) - y

@@ -116,7 +116,11 @@ def w_update(
     if metric.shrink is not None:
         base, w0 = metric.shrink * base, metric.shrink * w0
     if a.ndim == 1:
-        for _ in range(iterations):
+        q = (-scale * inverse) * term.gradient(u)
+        if u is not base:
+            q += inverse * (u - base)
+        u = base + gram * q
+        for _ in range(iterations - 1):
             q = inverse * (u - base - scale * term.gradient(u))
             u = base + gram * q
         return w0 + q[..., None] * a, u
