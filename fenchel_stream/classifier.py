@@ -97,7 +97,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     def _multiclass(self) -> bool:
         return True
 
-    def learn_one(self, x: Mapping[Hashable, Any], y: base.typing.ClfTarget) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: base.typing.ClfTarget) -> None:
         """Learn one row, at once or when `batch_size` rows have gathered.
 
         Raises
@@ -118,7 +118,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         self._learn_many(dataframe.into_frame(X), [_label(label) for label in label_list(y)])
 
     def predict_proba_one(
-        self, x: Mapping[Hashable, Any], **kwargs: Any
+        self, x: Mapping[Any, Any], **kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
         """Return the probability of every class learnt so far."""
         if not self.classes:
@@ -126,7 +126,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         probabilities = softmax(self._outputs_one(x).astype(np.float64))
         return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
 
-    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
+    def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
         """Return the most probable class, or None before any label was learnt."""
         if not self.classes:
             return None

@@ -98,7 +98,7 @@ class FenchelEstimator:
     def _targets(self, y: list[Any], a: Array) -> Array:
         """Return the targets of rows with input `a` as a matrix, the network grown to fit."""
 
-    def _learn_one(self, x: Mapping[Hashable, Any], y: Any) -> None:
+    def _learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
         values = row_values(x)
         if self.batch_size == 1:
             self._learn(tuple(x), values, [y])
@@ -136,7 +136,7 @@ class FenchelEstimator:
         a = self._input(x)
         self.report = self.network.step(a, self._targets(y, a))
 
-    def _outputs_one(self, x: Mapping[Hashable, Any]) -> Array:
+    def _outputs_one(self, x: Mapping[Any, Any]) -> Array:
         return self.network.outputs(self._input(self.schema.place(tuple(x), row_values(x))))
 
     def _outputs_many(self, X: nw.DataFrame[Any]) -> Array:

@@ -13,7 +13,7 @@ from river.utils import dataframe
 
 from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
-from fenchel_stream.estimator import FenchelEstimator
+from fenchel_stream.estimator import FenchelEstimator, label_list
 from fenchel_stream.scaling import TargetScaler
 
 HUGE = 1e100
@@ -73,7 +73,7 @@ class _FenchelRegression(FenchelEstimator):
             self.network.grow_outputs(len(new))
             self.target_scaler.grow(len(new))
 
-    def _values_one(self, x: Mapping[Hashable, Any]) -> list[float]:
+    def _values_one(self, x: Mapping[Any, Any]) -> list[float]:
         values: list[float] = self.target_scaler.unscale(self._outputs_one(x))[0].tolist()
         return values
 
@@ -127,7 +127,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     MAE: 0.243942
     """
 
-    def learn_one(self, x: Mapping[Hashable, Any], y: float) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
         """Learn one row, at once or when `batch_size` rows have gathered.
 
         Raises
@@ -145,10 +145,10 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         DataError
             A column is not numeric or holds infinite values, or a target is not a finite number.
         """
-        targets = dataframe.into_series(y).to_list()
-        self._learn_many(dataframe.into_frame(X), [{"y": _target(value)} for value in targets])
+        targets = [{"y": _target(value)} for value in label_list(y)]
+        self._learn_many(dataframe.into_frame(X), targets)
 
-    def predict_one(self, x: Mapping[Hashable, Any]) -> float:
+    def predict_one(self, x: Mapping[Any, Any]) -> float:
         """Return the prediction, 0 before anything was learnt."""
         return self._values_one(x)[0] if self.outputs else 0.0
 
@@ -176,9 +176,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     {'up': 1000, 'down': -3}
     """
 
-    def learn_one(
-        self, x: Mapping[Hashable, Any], y: Mapping[Hashable, float], **kwargs: Any
-    ) -> None:
+    def learn_one(self, x: Mapping[Any, Any], y: Mapping[Any, float], **kwargs: Any) -> None:
         """Learn one row, at once or when `batch_size` rows have gathered.
 
         Raises
@@ -197,7 +195,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         ]
         self._learn_many(dataframe.into_frame(X), targets)
 
-    def predict_one(self, x: Mapping[Hashable, Any], **kwargs: Any) -> dict[Hashable, float]:
+    def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Hashable, float]:
         """Return a prediction for every target learnt so far."""
         if not self.outputs:
             return {}

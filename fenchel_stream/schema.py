@@ -73,7 +73,7 @@ class Schema:
         return x
 
 
-def row_values(x: Mapping[Hashable, Any]) -> list[Any]:
+def row_values(x: Mapping[Any, Any]) -> list[Any]:
     """Return the numbers of a row, NaN where they are missing (None or NaN).
 
     Raises
