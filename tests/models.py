@@ -1,0 +1,60 @@
+"""Factories of models, as a configuration names them: ``factory = "tests.models:logistic"``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from river import base, linear_model, multiclass, optim, preprocessing, tree
+
+NOT_A_FUNCTION = 1
+
+
+def logistic(rate: float = 0.01) -> base.Estimator:
+    """Return a model that learns in mini-batches."""
+    return preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.SGD(rate))
+
+
+def hoeffding(grace_period: int = 200, seed: int | None = None) -> base.Estimator:
+    """Return a model that learns row by row."""
+    return tree.HoeffdingTreeClassifier(grace_period)
+
+
+def only_pickle(**options: Any) -> base.Estimator:
+    """Return a model with a state that is no plain data."""
+    known: dict[str, Any] = {"code_size": 4, "coding_method": "exact", "seed": 1}
+    return multiclass.OutputCodeClassifier(linear_model.LogisticRegression(), **known | options)
+
+
+def shape(sizes: tuple[int, ...], names: list[str] | None = None) -> base.Estimator:
+    """Return a model, if lists have become what is asked for."""
+    if not isinstance(sizes, tuple):
+        raise TypeError(f"sizes is a {type(sizes).__name__}")
+    return logistic()
+
+
+def nothing() -> None:
+    """Return no model."""
+
+
+def slow(folder: str) -> base.Estimator:
+    """Return a model that says when a batch is at hand, and waits for leave to learn it."""
+    return Slow(folder) | linear_model.LogisticRegression()
+
+
+class Slow(base.MiniBatchTransformer):
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def learn_many(self, X: Any) -> None:
+        folder = Path(self.folder)
+        (folder / "at hand").touch()
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+
+    def transform_many(self, X: Any) -> Any:
+        return X
+
+    def transform_one(self, x: dict[Any, Any]) -> dict[Any, Any]:
+        return x
