@@ -128,7 +128,10 @@ class BatchModel:
         frame = self.model.predict_proba_many(X)
         if not isinstance(frame, pl.DataFrame):
             frame = dataframe.into_frame(frame)
-        if not (classes := [_class(name, like) for name in frame.columns]):
+        # Our classifier knows its classes; of another only their names and one label are known.
+        known = {str(label): label for label in getattr(self.last, "classes", ())}
+        classes = [known.get(name, _class(name, like)) for name in frame.columns]
+        if not classes:
             return Predictions([None] * len(X), [{}] * len(X))
         values = frame.to_numpy()
         labels = [classes[i] for i in values.argmax(axis=1).tolist()]
@@ -177,4 +180,7 @@ def _class(name: Any, like: Any) -> Any:
         return name
     if name in ("False", "True"):
         return name == "True"
-    return type(like)(name)
+    try:
+        return type(like)(name)
+    except ValueError:
+        return name

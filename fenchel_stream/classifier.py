@@ -13,6 +13,7 @@ from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimator import FenchelEstimator, label_list
 from fenchel_stream.losses import softmax
+from fenchel_stream.schema import is_missing
 
 
 class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
@@ -168,8 +169,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
 def _label(y: Any) -> Any:
     if isinstance(y, np.generic):
         y = y.item()
-    # pandas' NA is known by the name of its type, so that pandas need not be there.
-    if y is None or type(y).__name__ == "NAType" or y != y:
+    if is_missing(y):
         raise DataError("a label is missing; rows without a label cannot be learnt")
     if not isinstance(y, Hashable):
         raise DataError(f"label {y!r} cannot be a class: it is not hashable")

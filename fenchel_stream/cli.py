@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FenchelStreamError as error:
         print(f"fenchel-stream: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"fenchel-stream: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

@@ -30,7 +30,7 @@ from fenchel_stream.monitor import Monitor, open_monitor
 from fenchel_stream.prequential import Prequential, Step
 from fenchel_stream.rejects import RejectLog
 from fenchel_stream.report import StepReport
-from fenchel_stream.rows import CheckedRows, RowCheck
+from fenchel_stream.rows import REASONS, CheckedRows, RowCheck
 from fenchel_stream.sink import Sink, open_sink
 from fenchel_stream.source import Batch, Position, open_source
 from fenchel_stream.stop import StopSignals
@@ -84,6 +84,9 @@ class Learner:
         self.curve = Curve(config.metrics.window)
         self.rejects = RejectLog(max_error_rate=run.max_error_rate)
         self.sinks: dict[str, Sink] = {}
+        self.urls: dict[str, str] = {}
+        # Where each output ended at the last checkpoint that it took part in.
+        self.marks: dict[str, dict[str, Any]] = {}
         self.store: CheckpointStore | None = None
         self.monitor: Monitor | None = None
         self.position: Position | None = None
@@ -146,17 +149,21 @@ class Learner:
             held.callback(self.monitor.close)
         for name, url in (("predictions", output.predictions), ("rejects", output.rejects)):
             if url is not None:
-                self.sinks[name] = open_sink(url)
+                self.urls[name], self.sinks[name] = url, open_sink(url)
                 held.callback(self.sinks[name].close)
         self.rejects.sink = self.sinks.get("rejects")
         held.callback(self.rejects.close)
-        positions = self._resume()
+        resumed = self._resume()
         self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
         for name, sink in self.sinks.items():
-            sink.truncate(positions.get(name))
+            mark = self.marks.get(name)
+            if mark is not None and mark["url"] == self.urls[name]:
+                sink.truncate(mark["position"])
+            elif not resumed:
+                sink.truncate(None)
         if self.monitor is not None:
-            self.monitor.rejected(self.rejects.counts)
-        if not self.check.resumed:
+            self.monitor.rejected({**dict.fromkeys(REASONS, 0), **self.rejects.counts})
+        if not resumed:
             self._save(must=True)  # so should what cannot be stored
 
     def _learn(self, batch: Batch) -> None:
@@ -213,17 +220,18 @@ class Learner:
         settings = self.config.checkpoint
         if self.store is None or settings is None:
             return False
-        for sink in self.sinks.values():
-            sink.flush()
+        for name, sink in self.sinks.items():
+            self.marks[name] = {"url": self.urls[name], "position": sink.position}
         meta = {
             "identity": self.config.identity(),
             "records": self.records,
             "accepted": self.rejects.accepted,
             "seconds": self.seconds,
             "position": self.position,
-            "sinks": {name: sink.position for name, sink in self.sinks.items()},
+            "sinks": self.marks,
         }
         try:
+            self._flush()
             self.store.save(self._state(), meta, allow_pickle=settings.allow_pickle)
         except CheckpointError as error:
             if self.monitor is not None:
@@ -237,11 +245,21 @@ class Learner:
             self.monitor.checkpoint()
         return True
 
-    def _resume(self) -> dict[str, Position]:
-        """Go back to the last checkpoint, if there is one; return where the sinks were."""
+    def _flush(self) -> None:
+        for name, sink in self.sinks.items():
+            try:
+                sink.flush()
+            except OSError as error:
+                raise CheckpointError(f"{self.urls[name]}: {error.strerror}") from error
+
+    def _resume(self) -> bool:
+        """Go back to the last checkpoint, if one has learnt anything; return whether."""
         settings = self.config.checkpoint
         if self.store is None or settings is None or (newest := self.store.latest()) is None:
-            return {}
+            return False
+        if newest.meta.get("records") == 0:
+            # Only written to see that it can be: whoever starts again may have mended the rest.
+            return False
         if different := difference(newest.meta.get("identity", {}), self.config.identity()):
             raise CheckpointError(
                 f"checkpoint {newest.path} was made with {different}: restore the setting, or "
@@ -251,9 +269,10 @@ class Learner:
         self.records, self.seconds = meta["records"], meta["seconds"]
         self.position = meta["position"]
         self.rejects.accepted = meta["accepted"]
+        self.marks = dict(meta["sinks"])
         self.check.resumed = True
         log.info("resumed from checkpoint %s after %d records", newest.name, self.records)
-        return dict(meta["sinks"])
+        return True
 
     def _outcome(self) -> Evaluation:
         return Evaluation(

@@ -6,7 +6,7 @@ import numpy as np
 
 from fenchel_stream.arrays import Array, holds_nan
 
-ROUNDING = 1e-7
+ROUNDING = 1e-12
 """A deviation below this share of the mean is rounding: the column is constant."""
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, is_row, namespace, with_ones
+from fenchel_stream.arrays import Array, append, as_array, is_row, with_ones
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GammaMixture, MixtureTerm
@@ -34,6 +34,9 @@ from fenchel_stream.solvers import (
     x_update,
 )
 from fenchel_stream.variables import Variables
+
+LARGEST = 1e15
+"""Inputs must not be larger, so that their squares stay finite in single precision."""
 
 HIDDEN_GAMMA = 0.1
 """Gamma of hidden layers where it is ``auto``, in samples: the best on nearly every stream."""
@@ -117,7 +120,7 @@ class LiftedNetwork:
         self.loss: Loss = get_loss(loss)
         if gamma_unit not in ("sample", "absolute"):
             raise ConfigError(f"gamma_unit is 'sample' or 'absolute', not {gamma_unit!r}")
-        if gamma == "auto" and gamma_unit == "absolute":
+        if isinstance(gamma, str) and gamma_unit == "absolute":
             raise ConfigError("gamma='auto' counts in samples; gamma_unit must be 'sample'")
         self.gamma_unit = gamma_unit
         for name, count in (("x_iterations", x_iterations), ("w_iterations", w_iterations)):
@@ -125,8 +128,12 @@ class LiftedNetwork:
                 raise ConfigError(f"{name} must be at least 1, not {count!r}")
         self.x_iterations = x_iterations
         self.w_iterations = w_iterations
+        try:
+            torch.device(device)
+        except RuntimeError as error:
+            raise ConfigError(f"device {device!r}: torch knows no such device") from error
         self.device = device
-        self.dtype = str(dtype).removeprefix("torch.")
+        self.dtype = getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
         self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
@@ -224,8 +231,11 @@ class LiftedNetwork:
         if len(y) != len(a):
             raise DataError(f"X has {len(a)} rows, Y has {len(y)}")
         for name, values in (("X", a), ("Y", y)):
-            if not namespace(values).isfinite(values).all():
-                raise DataError(f"{name} holds values that are not finite; nothing was learnt")
+            if not ((values <= LARGEST) & (values >= -LARGEST)).all():
+                raise DataError(
+                    f"{name} holds values that are not finite or beyond {LARGEST:g}; "
+                    "nothing was learnt"
+                )
         return self.step(a, y)
 
     def step(self, a: Array, y: Array) -> StepReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import isnan, nan
+from math import nan
 from numbers import Real
 from typing import Any
 
@@ -15,6 +15,7 @@ from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimator import FenchelEstimator, label_list
 from fenchel_stream.scaling import TargetScaler
+from fenchel_stream.schema import is_missing
 
 HUGE = 1e100
 """Targets must be smaller."""
@@ -190,7 +191,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
         rows = dataframe.into_frame(y).iter_rows(named=True)
         targets = [
-            {name: _target(value, name) for name, value in row.items() if not _missing(value)}
+            {name: _target(value, name) for name, value in row.items() if not is_missing(value)}
             for row in rows
         ]
         self._learn_many(dataframe.into_frame(X), targets)
@@ -206,10 +207,6 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         frame = dataframe.into_frame(X)
         values = self._values_many(frame).T if self.outputs else ()
         return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
-
-
-def _missing(y: Any) -> bool:
-    return y is None or (isinstance(y, float) and isnan(y))
 
 
 def _target(y: Any, name: Hashable = None) -> float:

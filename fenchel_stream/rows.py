@@ -16,6 +16,9 @@ from fenchel_stream.source import RAW_LIMIT, Batch, Reject
 
 Kind = Literal["classification", "regression", "multi-target"]
 
+REASONS = ("missing_target", "unparsable_target", "non_numeric", "non_finite", "nested")
+"""Why a row that could be decoded is set aside."""
+
 DOUBTFUL = 10
 """A column whose first so many values are all unusable is a mistake in the configuration."""
 

@@ -20,9 +20,7 @@ from river.utils import dataframe
 
 from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
-
-LARGEST = 1e15
-"""Features are clipped here, so that their squares stay finite in single precision."""
+from fenchel_stream.network import LARGEST
 
 
 class Schema:
@@ -117,9 +115,16 @@ def frame_values(frame: nw.DataFrame[Any]) -> Array:
     return values.clip(-LARGEST, LARGEST)
 
 
-def _number(name: Hashable, value: Any) -> float:
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA."""
     # pandas' NA is known by the name of its type, so that pandas need not be there.
     if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, (float, np.floating)) and isnan(value)
+
+
+def _number(name: Hashable, value: Any) -> float:
+    if is_missing(value):
         return nan
     if not isinstance(value, (Real, Decimal, np.bool_)) or isinstance(value, np.timedelta64):
         raise DataError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from fenchel_stream.errors import ConfigError
 
@@ -27,9 +29,9 @@ def per_layer(
     name: str, value: float | Sequence[float], count: int, *, zero: bool = False
 ) -> tuple[float, ...]:
     """Return `value`, one number or a sequence, as `count` positive numbers."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * count
+    values: list[Any] = np.ravel(value).tolist() if np.ndim(value) else [value] * count
     if len(values) != count:
         raise ConfigError(f"{name} needs one number or {count}, one per layer; got {value!r}")
     if not all(isfinite(v) and (v > 0 or (zero and v == 0)) for v in values):
         raise ConfigError(f"{name} must be {'at least 0' if zero else 'positive'}; got {value!r}")
-    return tuple(float(v) for v in values)
+    return tuple(map(float, values))

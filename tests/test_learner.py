@@ -192,6 +192,34 @@ class TestFactory:
         assert len(list(tmp_path.rglob("test.pkl"))) > 1
 
 
+class TestBeginAgain:
+    def test_nothing_learnt_is_nothing_to_resume(self, tmp_path: Path) -> None:
+        url = make(tmp_path, "csv", 100)
+        for _ in range(2):
+            # The category that is not declared is noticed each time, not only the first.
+            with pytest.raises(DataError, match="one_hot"):
+                learn(tmp_path, url, features={"one_hot": []})
+        assert learn(tmp_path, url).rows > 0
+
+    def test_an_output_left_out_for_a_while_keeps_what_it_had(self, tmp_path: Path) -> None:
+        url = make(tmp_path, "csv", 150)
+        learn(tmp_path, url, run={"limit": 40})
+        had = read_lines(tmp_path / "predictions.jsonl")
+        learn(tmp_path, url, run={"limit": 80}, output={"predictions": None})
+        learn(tmp_path, url)
+        found = read_lines(tmp_path / "predictions.jsonl")
+        assert found[: len(had)] == had
+        assert len(found) > len(had)
+
+    def test_another_file_is_not_cut(self, tmp_path: Path) -> None:
+        url = make(tmp_path, "csv", 100)
+        learn(tmp_path, url, run={"limit": 40})
+        other = tmp_path / "other.jsonl"
+        other.write_text('{"mine": 1}\n' * 1000)
+        learn(tmp_path, url, output={"predictions": str(other)})
+        assert len(read_lines(other)) > 1000
+
+
 class TestOutput:
     def test_every_row_is_predicted_once_and_in_order(self, tmp_path: Path) -> None:
         url = make(tmp_path, "csv", 150)

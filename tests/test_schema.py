@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fenchel_stream.errors import DataError
-from fenchel_stream.schema import LARGEST, Schema, frame_values, row_values
+from fenchel_stream.network import LARGEST
+from fenchel_stream.schema import Schema, frame_values, row_values
 
 FRAMES: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
     "pandas": pd.DataFrame,

@@ -8,8 +8,8 @@ it runs on the pre-activation ``S`` of ``Z``:
 
 with ``M = sup phi' * curvature(h) * sigma_max(W)^2``, an upper bound of the curvature of ``f``
 relative to ``F``. ``Z`` stays in the range of ``phi`` by construction, no scalar equation is
-solved, and for ReLU it is projected gradient. The objective never rises, and it converges at the
-linear rate ``M / (mu + M)``.
+solved, and for ReLU it is projected gradient that keeps what the projection cut off. The objective
+never rises, and it converges at the linear rate ``M / (mu + M)``.
 """
 
 from __future__ import annotations
