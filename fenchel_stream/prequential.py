@@ -17,7 +17,7 @@ from fenchel_stream.batch_model import BatchModel, Predictions, to_list
 from fenchel_stream.curve import Curve
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.evaluation import Evaluation
-from fenchel_stream.scores import Scores
+from fenchel_stream.scores import Scores, name_of
 from fenchel_stream.source import Source, as_source
 from fenchel_stream.waiting import Waiting
 
@@ -107,7 +107,7 @@ class Prequential:
         self.scores = Scores(metric, window)
         for one in self.scores.metrics:
             if not one.works_with(model):
-                raise ConfigError(f"metric {type(one).__name__} does not work with {model}")
+                raise ConfigError(f"metric {name_of(one)} does not work with {model}")
         probabilities = probabilities or self.scores.need_probabilities
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay

@@ -42,8 +42,8 @@ class Scores:
 
     @property
     def names(self) -> list[str]:
-        """Class names of the metrics, numbered where one occurs again."""
-        plain = [type(metric).__name__ for metric in self.metrics]
+        """Names of the metrics, numbered where one occurs again."""
+        plain = [name_of(metric) for metric in self.metrics]
         again = [plain[:i].count(name) for i, name in enumerate(plain)]
         return [f"{name} {n + 1}" if n else name for name, n in zip(plain, again, strict=True)]
 
@@ -81,6 +81,22 @@ class Scores:
 
     def _values(self, found: list[Any]) -> dict[str, float]:
         return {name: metric.get() for name, metric in zip(self.names, found, strict=True)}
+
+
+def name_of(metric: Any) -> str:
+    """Return the class name of a metric, and of the one that it wraps.
+
+    Examples
+    --------
+    >>> from river import metrics
+    >>> from fenchel_stream.scores import name_of
+    >>> name_of(metrics.MAE()), name_of(metrics.multioutput.MicroAverage(metrics.MAE()))
+    ('MAE', 'MicroAverage(MAE)')
+    """
+    name = type(metric).__name__
+    if isinstance(metric, metrics.base.WrapperMetric):
+        return f"{name}({name_of(metric.metric)})"
+    return name
 
 
 def _update(

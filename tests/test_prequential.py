@@ -295,7 +295,7 @@ class TestScores:
         assert step.loss == pytest.approx(
             sum(abs(said["a"] - 3) + abs(said["b"] - 7) for said in step.labels)
         )
-        assert test.scores.cumulative["MicroAverage"] == pytest.approx((step.loss or 0) / 4)
+        assert test.scores.cumulative["MicroAverage(MAE)"] == pytest.approx((step.loss or 0) / 4)
 
 
 class Zero(river_base.MiniBatchRegressor):
