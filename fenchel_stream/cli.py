@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fenchel-stream: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"fenchel-stream: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        where = error.filename or "output"
+        print(f"fenchel-stream: {where}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -155,16 +155,17 @@ class Learner:
         held.callback(self.rejects.close)
         resumed = self._resume()
         self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
+        known = {name for name, mark in self.marks.items() if mark["url"] == self.urls.get(name)}
         for name, sink in self.sinks.items():
-            mark = self.marks.get(name)
-            if mark is not None and mark["url"] == self.urls[name]:
-                sink.truncate(mark["position"])
+            if name in known:
+                sink.truncate(self.marks[name]["position"])
             elif not resumed:
                 sink.truncate(None)
         if self.monitor is not None:
             self.monitor.rejected({**dict.fromkeys(REASONS, 0), **self.rejects.counts})
-        if not resumed:
-            self._save(must=True)  # so should what cannot be stored
+        # So should what cannot be stored; and a crash must find where a new output began.
+        if not resumed or self.sinks.keys() - known:
+            self._save(must=True)
 
     def _learn(self, batch: Batch) -> None:
         checked = self.check(batch)

@@ -66,6 +66,19 @@ class TestKill:
         where = [record["where"] for record in read_lines(cut / "predictions.jsonl")]
         assert len(where) == len(set(where)) > 0
 
+    def test_before_the_first_checkpoint_with_a_new_output(self, tmp_path: Path) -> None:
+        learn(tmp_path, SEA, run={"limit": 60})
+        new = tmp_path / "new.jsonl"
+        new.write_text('{"where": "before"}\n')
+        rare = {"every": 10**9}
+        with start(tmp_path, SEA, "--predictions", str(new), checkpoint=rare) as process:
+            process.until(lambda: new.stat().st_size > 100)
+            process.signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        learn(tmp_path, SEA, run={"limit": 120}, output={"predictions": str(new)})
+        where = [record["where"] for record in read_lines(new)]
+        assert where == ["before", *[f"SEA:{number}" for number in range(61, 121)]]
+
 
 class TestStop:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
