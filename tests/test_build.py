@@ -108,6 +108,7 @@ class TestModel:
             {"activation": "swish"},
             {"order": "sideways"},
             {"dtype": "float16"},
+            {"device": "abacus"},
             {"gamma": "manual"},
             {"gamma": [1.0]},
             {"gamma": -1},
@@ -124,13 +125,9 @@ class TestModel:
             build_model(config(model=settings))
         assert next(iter(settings)) in str(error.value)
 
-    @pytest.mark.parametrize(
-        ("settings", "message"),
-        [({"device": "abacus"}, "device string: abacus"), ({"seed": -1}, "non-negative integer")],
-    )
-    def test_values_that_others_refuse(self, settings: dict[str, Any], message: str) -> None:
-        with pytest.raises(ConfigError, match=f"model: .*{message}"):
-            build_model(config(model=settings))
+    def test_a_seed_that_numpy_refuses(self) -> None:
+        with pytest.raises(ConfigError, match="model: .*non-negative integer"):
+            build_model(config(model={"seed": -1}))
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
     def test_a_gpu_that_is_not_there(self) -> None:

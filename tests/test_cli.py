@@ -172,7 +172,10 @@ class TestFlags:
         assert arguments.keys() == FLAGS.keys()
         others = ["--set", "features.one_hot=['c']", "--set", "model.hidden=[8]"]
         assert main(["run", *sum(arguments.items(), ()), *others]) == 0
-        assert capsys.readouterr().out.startswith("Accuracy ")
+        said = capsys.readouterr()
+        assert said.out.startswith("Accuracy ")
+        # The progress bar.
+        assert re.search(r"21\.0/21\.0 \[.*rows/s, Accuracy 0\.\d+\]", said.err)
         assert len(read_lines(tmp_path / "p.jsonl")) + len(read_lines(tmp_path / "r.jsonl")) == 21
         assert kept(tmp_path).meta["identity"]["run"] == {"batch_size": 7, "delay": 0}
         assert "<svg" in (tmp_path / "plot.svg").read_text()
