@@ -124,7 +124,7 @@ def kept(folder: Path) -> Kept:
         arrays = {name: (str(a.dtype), a.shape, a.tobytes()) for name, a in stored.items()}
     # How long it took is all that may differ, and where the files are.
     meta = {key: value for key, value in newest.meta.items() if key != "seconds"}
-    meta["sinks"] = {name: mark.get("position", mark) for name, mark in meta["sinks"].items()}
+    meta["outputs"] = {name: mark["position"] for name, mark in meta["outputs"].items()}
     files = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
     return Kept((newest.path / "state.json").read_text(), arrays, meta, files)
 

@@ -59,11 +59,11 @@ class TestResume:
         assert found.metrics == expected.metrics
         assert found.curve.equals(expected.curve)
         # What the run without checkpoints knows at its end, stored for the comparison.
-        some = kept(tmp_path / "some")
+        meta = CheckpointStore(tmp_path / "some" / "checkpoints").verify().meta
         state = {"test": learner.test, "curve": learner.curve, "counts": learner.rejects.counts}
         with CheckpointStore(tmp_path / "none" / "checkpoints") as store:
-            store.save(state, some.meta)
-        assert_same(some, kept(tmp_path / "none"))
+            store.save(state, meta)
+        assert_same(kept(tmp_path / "some"), kept(tmp_path / "none"))
 
     @pytest.mark.parametrize(("state", "positions"), [("new", "old"), ("old", "new")])
     def test_the_comparison_can_fail(self, state: str, positions: str, tmp_path: Path) -> None:
@@ -359,6 +359,12 @@ class TestBeginning:
         learn(tmp_path, url)
         learn(tmp_path / "whole", url)
         assert_same(kept(tmp_path), kept(tmp_path / "whole"))
+
+    def test_a_full_disk(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        url = make(tmp_path, "csv", 100)
+        with pytest.raises(CheckpointError, match="/dev/full: No space left on device"):
+            learn(tmp_path, url, output={"predictions": "/dev/full"})
+        assert caplog.text.count("learning goes on, and the checkpoint before stays valid") == 5
 
     def test_nothing_is_written_that_was_not_asked_for(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,10 +25,12 @@ class Clock:
 
 def test_counts_and_file(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
-    rejects = RejectLog(JsonlSink(str(path)))
+    sink = JsonlSink(str(path))
+    rejects = RejectLog(sink)
     rejects.record([], accepted=10)
     rejects.record([*some(2), *some(1, "nul")], accepted=7)
     rejects.close()
+    sink.close()
     assert rejects.counts == {"ragged": 2, "nul": 1}
     assert rejects.accepted == 17
     assert json.loads(path.read_text().splitlines()[0]) == {
@@ -70,13 +72,15 @@ def test_what_is_suppressed_last_is_told_at_the_end(caplog: pytest.LogCaptureFix
 
 def test_too_many_rejects_end_the_run(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
-    rejects = RejectLog(JsonlSink(str(path)), max_error_rate=0.1)
+    sink = JsonlSink(str(path))
+    rejects = RejectLog(sink, max_error_rate=0.1)
     rejects.record(some(9), accepted=90)  # 99 records are too few to judge
     rejects.record(some(1), accepted=0)  # a tenth of them is allowed
     with pytest.raises(DataError, match=r"12 of 102 .*\(10 ragged, 2 nul\).*0\.1.*a\.csv:2: why"):
         rejects.record(some(2, "nul"), accepted=0)
     assert path.read_text().count("\n") == 12
     rejects.close()
+    sink.close()
 
 
 def test_first_reject_ends_a_run_that_allows_none() -> None:

@@ -76,7 +76,8 @@ def test_shorter_file_than_the_checkpoint_saw(tmp_path: Path) -> None:
 
 
 def test_refused_addresses(tmp_path: Path) -> None:
-    for address in (str(tmp_path), str(tmp_path / "no" / "a.jsonl")):
+    (tmp_path / "file").touch()
+    for address in (str(tmp_path), str(tmp_path / "file" / "a.jsonl")):
         with pytest.raises(ConfigError, match="cannot be written"):
             JsonlSink(address)
     with pytest.raises(ConfigError, match="needs a path"):
