@@ -101,12 +101,10 @@ class RejectLog:
         self._judge(rejects[-1])
 
     def close(self) -> None:
-        """Log how many rejects were passed over, and close the sink."""
+        """Log how many rejects were passed over. Whoever opened the sink closes it."""
         for reason in self._windows:
             self._report(reason)
         self._windows.clear()
-        if self.sink is not None:
-            self.sink.close()
 
     def _log(self, reject: Reject) -> None:
         now = self.clock()

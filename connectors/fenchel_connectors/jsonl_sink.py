@@ -96,5 +96,7 @@ class JsonlSink:
     def close(self) -> None:
         """Flush and close the file; closing twice does no harm."""
         if not self._file.closed:
-            self.flush()
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
