@@ -27,11 +27,11 @@ from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.estimator import FenchelEstimator
 from fenchel_stream.evaluation import Evaluation
 from fenchel_stream.monitor import Monitor, open_monitor
+from fenchel_stream.outputs import Marks, Outputs
 from fenchel_stream.prequential import Prequential, Step
 from fenchel_stream.rejects import RejectLog
 from fenchel_stream.report import StepReport
 from fenchel_stream.rows import REASONS, CheckedRows, RowCheck
-from fenchel_stream.sink import Sink, open_sink
 from fenchel_stream.source import Batch, Position, open_source
 from fenchel_stream.stop import StopSignals
 
@@ -83,10 +83,9 @@ class Learner:
         )
         self.curve = Curve(config.metrics.window)
         self.rejects = RejectLog(max_error_rate=run.max_error_rate)
-        self.sinks: dict[str, Sink] = {}
-        self.urls: dict[str, str] = {}
-        # Where each output ended at the last checkpoint that it took part in.
-        self.marks: dict[str, dict[str, Any]] = {}
+        self.outputs = Outputs(
+            {"predictions": config.output.predictions, "rejects": config.output.rejects}
+        )
         self.store: CheckpointStore | None = None
         self.monitor: Monitor | None = None
         self.position: Position | None = None
@@ -141,31 +140,24 @@ class Learner:
 
     def _open(self, held: ExitStack) -> None:
         """Take what the run needs, and go back to the last checkpoint if there is one."""
-        settings, output = self.config.checkpoint, self.config.output
+        settings, port = self.config.checkpoint, self.config.metrics.port
         if settings is not None:
             self.store = held.enter_context(CheckpointStore(settings.directory, settings.keep))
-        if (port := self.config.metrics.port) is not None:
+        if port is not None:
             self.monitor = open_monitor(f"prometheus:{self.config.metrics.host}:{port}")
             held.callback(self.monitor.close)
-        for name, url in (("predictions", output.predictions), ("rejects", output.rejects)):
-            if url is not None:
-                self.urls[name], self.sinks[name] = url, open_sink(url)
-                held.callback(self.sinks[name].close)
-        self.rejects.sink = self.sinks.get("rejects")
+        held.enter_context(self.outputs)
+        self.rejects.sink = self.outputs.sinks.get("rejects")
         held.callback(self.rejects.close)
-        resumed = self._resume()
+        marks = self._resume()
         self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
-        known = {name for name, mark in self.marks.items() if mark["url"] == self.urls.get(name)}
-        for name, sink in self.sinks.items():
-            if name in known:
-                sink.truncate(self.marks[name]["position"])
-            elif not resumed:
-                sink.truncate(None)
+        if marks is None:
+            self.outputs.clear()
+        if marks is None or not self.outputs.go_back(marks):
+            # So should what cannot be stored; and a crash must find where a new output began.
+            self._save(must=True)
         if self.monitor is not None:
             self.monitor.rejected({**dict.fromkeys(REASONS, 0), **self.rejects.counts})
-        # So should what cannot be stored; and a crash must find where a new output began.
-        if not resumed or self.sinks.keys() - known:
-            self._save(must=True)
 
     def _learn(self, batch: Batch) -> None:
         checked = self.check(batch)
@@ -202,7 +194,7 @@ class Learner:
         return last.report if isinstance(last, FenchelEstimator) else None
 
     def _write(self, checked: CheckedRows, step: Step) -> None:
-        sink = self.sinks.get("predictions")
+        sink = self.outputs.sinks.get("predictions")
         if sink is None:
             return
         records: list[dict[str, Any]] = [
@@ -221,18 +213,15 @@ class Learner:
         settings = self.config.checkpoint
         if self.store is None or settings is None:
             return False
-        for name, sink in self.sinks.items():
-            self.marks[name] = {"url": self.urls[name], "position": sink.position}
         meta = {
             "identity": self.config.identity(),
             "records": self.records,
             "accepted": self.rejects.accepted,
             "seconds": self.seconds,
             "position": self.position,
-            "sinks": self.marks,
         }
         try:
-            self._flush()
+            meta["outputs"] = self.outputs.mark()
             self.store.save(self._state(), meta, allow_pickle=settings.allow_pickle)
         except CheckpointError as error:
             if self.monitor is not None:
@@ -246,21 +235,14 @@ class Learner:
             self.monitor.checkpoint()
         return True
 
-    def _flush(self) -> None:
-        for name, sink in self.sinks.items():
-            try:
-                sink.flush()
-            except OSError as error:
-                raise CheckpointError(f"{self.urls[name]}: {error.strerror}") from error
-
-    def _resume(self) -> bool:
-        """Go back to the last checkpoint, if one has learnt anything; return whether."""
+    def _resume(self) -> Marks | None:
+        """Go back to the last checkpoint, if one has learnt anything; return its outputs' marks."""
         settings = self.config.checkpoint
         if self.store is None or settings is None or (newest := self.store.latest()) is None:
-            return False
+            return None
         if newest.meta.get("records") == 0:
             # Only written to see that it can be: whoever starts again may have mended the rest.
-            return False
+            return None
         if different := difference(newest.meta.get("identity", {}), self.config.identity()):
             raise CheckpointError(
                 f"checkpoint {newest.path} was made with {different}: restore the setting, or "
@@ -270,10 +252,10 @@ class Learner:
         self.records, self.seconds = meta["records"], meta["seconds"]
         self.position = meta["position"]
         self.rejects.accepted = meta["accepted"]
-        self.marks = dict(meta["sinks"])
         self.check.resumed = True
         log.info("resumed from checkpoint %s after %d records", newest.name, self.records)
-        return True
+        marks: Marks = meta["outputs"]
+        return marks
 
     def _outcome(self) -> Evaluation:
         return Evaluation(
