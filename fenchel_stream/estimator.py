@@ -79,6 +79,11 @@ class FenchelEstimator:
         self.scaler = FeatureScaler()
         self.report: StepReport | None = None
         self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Set what the kind of target adds to the state."""
 
     @property
     def _mutable_attributes(self) -> set[str]:

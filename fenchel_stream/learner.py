@@ -126,7 +126,7 @@ class Learner:
                 self._learn(batch)
                 since += 1
                 self.seconds = time.perf_counter() - start
-                bar.set_postfix_str(_text(self.test.scores.cumulative), refresh=False)
+                bar.set_postfix_str(str(self.test.scores), refresh=False)
                 bar.update(self.records - bar.n)
                 if settings and since % settings.every == 0 and self._save():
                     since = 0
@@ -282,7 +282,3 @@ class Learner:
             mininterval=0.1 if sys.stderr.isatty() else 10.0,
             disable=not self.config.run.progress,
         )
-
-
-def _text(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -239,7 +239,7 @@ def evaluate(
             test.step(rows.drop(names), y)
             read += len(rows)
             curve.follow(test.learnt, test.scores)
-            bar.set_postfix_str(_text(test.scores.cumulative), refresh=False)
+            bar.set_postfix_str(str(test.scores), refresh=False)
             bar.update(len(rows))
             if read == limit:
                 break
@@ -266,10 +266,6 @@ def _with_targets(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         if y.null_count():
             rows = rows.filter(y.is_not_null())
     return rows
-
-
-def _text(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
 def _loss(truth: list[Any], said: Predictions) -> float:

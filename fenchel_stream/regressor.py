@@ -26,35 +26,7 @@ class _FenchelRegression(FenchelEstimator):
 
     _loss = "squared_error"
 
-    def __init__(
-        self,
-        hidden: tuple[int, ...] = (64,),
-        activation: str = "relu",
-        lam: float = 0.01,
-        gamma: float | tuple[float, ...] | str = "auto",
-        rho: float = 0.0,
-        alternations: int = 1,
-        order: str = "top_down",
-        scale: bool = True,
-        batch_size: int = 1,
-        device: str = "cpu",
-        dtype: str = "float32",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            hidden,
-            activation,
-            lam,
-            gamma,
-            rho,
-            alternations,
-            order,
-            scale,
-            batch_size,
-            device,
-            dtype,
-            seed,
-        )
+    def _begin(self) -> None:
         self.outputs: list[Hashable] = []
         self.target_scaler = TargetScaler()
 

@@ -52,6 +52,9 @@ class Scores:
         """Whether one of the metrics is about probabilities rather than labels."""
         return not all(map(_takes_labels, self.metrics))
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value:.4g}" for name, value in self.cumulative.items())
+
     def update(self, truth: list[Any], said: Predictions) -> None:
         """Score predictions, none of them None, with the true labels."""
         _update(self.metrics, truth, said.labels, said.probabilities or [])
