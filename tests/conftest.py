@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.brokers import BROKERS, Broker
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests have no screen
 
@@ -35,3 +38,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets at {folder}; FENCHEL_STREAM_DATA can name another folder")
     return folder
+
+
+@pytest.fixture(scope="session", params=BROKERS)
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """A Kafka broker that the tests share; each makes topics and groups of its own."""
+    with Broker(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running
+
+
+@pytest.fixture(params=BROKERS)
+def own_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A Kafka broker for one test, which may stop and start it."""
+    with Broker(request.param, tmp_path) as running:
+        yield running

