@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.sink import Sink
@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 MIN_RECORDS = 100
 """`max_error_rate` above zero is judged from this many records on: one bad row of three says
 little about a stream."""
+
+
+def _letter(reject: Reject) -> dict[str, str]:
+    return {name: getattr(reject, name) for name in ("where", "reason", "raw", "detail")}
 
 
 @dataclass
@@ -97,7 +101,7 @@ class RejectLog:
             self.counts[reject.reason] += 1
             self._log(reject)
         if self.sink is not None:
-            self.sink.write(map(asdict, rejects))
+            self.sink.write(map(_letter, rejects))
         self._judge(rejects[-1])
 
     def close(self) -> None:

@@ -272,9 +272,16 @@ def _rejects(batch: Batch, faults: Faults) -> list[Reject]:
             faults[number][0],
             json.dumps(record, default=str, skipkeys=True)[:RAW_LIMIT],
             faults[number][1],
+            None if batch.originals is None else batch.originals[number],
+            _key(batch, number),
         )
         for number, record in zip(numbers, records, strict=True)
     ]
+
+
+def _key(batch: Batch, number: int) -> bytes | None:
+    key = None if batch.keys is None else batch.keys[number]
+    return None if key is None else str(key).encode()
 
 
 def _no_column(part: str, name: str, columns: list[str]) -> str:

@@ -8,7 +8,7 @@ The learner knows no file format and no broker. A *source* is found by the schem
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -28,12 +28,30 @@ RAW_LIMIT = 65_536
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that is set aside: where it stood, why it cannot be learnt, and what it was."""
+    """A record that is set aside: where it stood, why it cannot be learnt, and what it was.
+
+    Attributes
+    ----------
+    where
+        How a person finds the record, as in `Batch.where`.
+    reason
+        A word for what is wrong, to count by.
+    raw
+        The record as text, for people: perhaps cut short, perhaps with replacements.
+    detail
+        What exactly is wrong.
+    original
+        The bytes of the record; None where there are none, or the source cannot tell.
+    key
+        The key that the record had in its topic.
+    """
 
     where: str
     reason: str
     raw: str
     detail: str = ""
+    original: bytes | None = None
+    key: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,15 @@ class Batch:
     fixed_columns
         Every batch of the stream has these columns (a CSV header says so), so that a column
         that is missing here is missing everywhere.
+    keys
+        The key of each record beside its value, as text, null where it has none; None if the
+        source knows no keys.
+    times
+        The time of each record beside its value, in seconds since 1970 (Float64), null where it has
+        none; None if the source knows no times.
+    originals
+        The bytes of each record that `rows` was made of, for whoever sets one aside; None if the
+        source cannot tell.
     """
 
     rows: pl.DataFrame
@@ -60,6 +87,9 @@ class Batch:
     position: Position
     rejects: list[Reject] = field(default_factory=list)
     fixed_columns: bool = False
+    keys: pl.Series | None = None
+    times: pl.Series | None = None
+    originals: Sequence[bytes] | None = None
 
 
 @runtime_checkable

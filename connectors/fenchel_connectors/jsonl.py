@@ -93,11 +93,11 @@ class JsonlSource:
                 lines.move_to(*counts(position, "offset", "line"))
             while True:
                 first = lines.line + 1
-                rows = _plain(lines, size)
+                rows, raw = _plain(lines, size)
                 numbers: list[int] | range = range(first, lines.line + 1)
                 rejects: list[Reject] = []
                 if not rows:
-                    rows, numbers, rejects = _careful(lines, size)
+                    rows, raw, numbers, rejects = _careful(lines, size)
                     if not rows and not rejects:
                         return
                 here = {"line": lines.line}
@@ -106,6 +106,7 @@ class JsonlSource:
                     [f"{lines.name}:{number}" for number in numbers],
                     here if self.live else {"offset": lines.offset, **here},
                     rejects,
+                    originals=raw,
                 )
 
     @cached_property
@@ -114,22 +115,25 @@ class JsonlSource:
         return None if self.live else count_lines(self.file)
 
 
-def _plain(lines: Lines, size: int) -> list[dict[str, Any]]:
+def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Take `size` records if each of the next lines is a good one; else take nothing."""
     raw = lines.peek(size)[:size]
     try:
         rows = list(map(orjson.loads, raw))
     except orjson.JSONDecodeError:
-        return []
+        return [], []
     if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
-        return []
+        return [], []
     lines.take(len(raw))
-    return rows
+    return rows, raw
 
 
-def _careful(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[int], list[Reject]]:
+def _careful(
+    lines: Lines, size: int
+) -> tuple[list[dict[str, Any]], list[bytes], list[int], list[Reject]]:
     """Take `size` records one at a time: the good ones, their lines, and the others."""
     rows: list[dict[str, Any]] = []
+    originals: list[bytes] = []
     numbers: list[int] = []
     rejects: list[Reject] = []
     while len(rows) + len(rejects) < size and (ahead := lines.peek(1)):
@@ -139,11 +143,13 @@ def _careful(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[int], 
             continue
         row, fault, detail = _parse(raw)
         if fault:
-            rejects.append(Reject(f"{lines.name}:{lines.line}", fault, readable(raw), detail))
+            where = f"{lines.name}:{lines.line}"
+            rejects.append(Reject(where, fault, readable(raw), detail, raw))
         else:
             rows.append(row)
+            originals.append(raw)
             numbers.append(lines.line)
-    return rows, numbers, rejects
+    return rows, originals, numbers, rejects
 
 
 def _parse(raw: bytes) -> tuple[dict[str, Any], str, str]:
