@@ -22,12 +22,11 @@ endef
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*##/    make \1 -/p' Makefile
 
-# One thread: such small matrices gain nothing from more, and lose much on a busy machine.
 demo: $(VENV)/.demo  ## learn a real stream, test-then-train, and plot how it went
 	rm -rf build/demo
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/fenchel-stream run examples/demo.toml
+	$(BIN)/fenchel-stream run examples/demo.toml
 	@echo "plot:        build/demo/accuracy.png"
-	@echo "checkpoints: build/demo/checkpoints ($(BIN)/fenchel-stream checkpoint list ...)"
+	@echo "checkpoints: $(BIN)/fenchel-stream checkpoint list build/demo/checkpoints"
 
 test: $(VENV)/.dev  ## every test and every docstring example, with coverage
 	$(BIN)/python -m pytest --cov

@@ -44,10 +44,10 @@ def build_model(config: Config) -> base.Estimator:
     settings = dict(config.model)
     factory = settings.pop("factory", None)
     make = ESTIMATORS[config.source.kind] if factory is None else _find(factory)
+    parameters = _checked(make, settings)
     try:
-        model = make(**_checked(make, settings))
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        # The first two are torch's, about devices.
+        model = make(**parameters)
+    except (ConfigError, TypeError, ValueError) as error:
         raise ConfigError(f"model: {error}") from error
     if not isinstance(model, base.Estimator):
         raise ConfigError(f"model.factory {factory!r} returned a {type(model).__name__}: no model")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -18,6 +20,7 @@ class Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 AtLeastZero = Annotated[int, msgspec.Meta(ge=0)]
+AboveZero = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -74,13 +77,21 @@ class MetricsTable(Table, frozen=True):
     window
         Rows that windowed metrics look back on.
     port, host
-        Where Prometheus finds the figures; nowhere without a port. Port 0 is any free one.
+        Where Prometheus finds the figures, and an orchestrator the state of health; nowhere
+        without a port. Port 0 is any free one.
+    certfile, keyfile
+        PEM files of a certificate and its key: with them, HTTPS.
+    stuck_after
+        Seconds after which a run whose loop does not turn is reported as stuck.
     """
 
     names: list[str] = []
     window: AtLeastOne = 1000
     port: AtLeastZero | None = None
     host: str = "127.0.0.1"
+    certfile: str | None = None
+    keyfile: str | None = None
+    stuck_after: AboveZero = 300.0
 
 
 class RunTable(Table, frozen=True):
@@ -98,6 +109,9 @@ class RunTable(Table, frozen=True):
         Stop with an error if more than this share of the records is rejected.
     progress
         Show a progress bar.
+    threads
+        Threads of the libraries that compute. For networks as small as these more than one gain
+        nothing, and lose much on a busy machine.
     """
 
     batch_size: AtLeastOne = 100
@@ -105,6 +119,7 @@ class RunTable(Table, frozen=True):
     delay: AtLeastZero = 0
     max_error_rate: Share = 1.0
     progress: bool = True
+    threads: AtLeastOne = 1
 
 
 class OutputTable(Table, frozen=True):
@@ -171,7 +186,7 @@ class Config(Table, frozen=True):
     >>> parse({"source": {"url": "river:Phishing", "target": "target", "colour": 1}})
     Traceback (most recent call last):
         ...
-    fenchel_stream.errors.ConfigError: configuration: source: unknown key `colour`
+    fenchel_stream.errors.ConfigError: configuration: source: unknown key `colour`; known: ...
     """
 
     source: SourceTable
@@ -226,9 +241,12 @@ def parse(tables: Mapping[str, Any], origin: str = "configuration") -> Config:
         return msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
+        where = where.removesuffix("`")
         for word, plain in _PLAIN.items():
             what = what.replace(word, plain)
-        raise ConfigError(": ".join(filter(None, (origin, where[:-1], what)))) from None
+        if what.startswith(_UNKNOWN):
+            what += _near(where, what[len(_UNKNOWN) : -1])
+        raise ConfigError(": ".join(filter(None, (origin, where, what)))) from None
 
 
 def load(path: Path | None, settings: Mapping[str, Any] | None = None) -> Config:
@@ -287,6 +305,21 @@ def _put(tables: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigError(f"setting {key}: {part} is no table")
     tables[name] = value
 
+
+def _near(table: str, key: str) -> str:
+    """Return which key was meant, or those that there are: ``, did you mean `limit`?``."""
+    keys = {"": [field.name for field in msgspec.structs.fields(Config)]}
+    for field in msgspec.structs.fields(Config):
+        for kind in (field.type, *get_args(field.type)):
+            if inspect.isclass(kind) and issubclass(kind, Table):
+                keys[field.name] = [one.name for one in msgspec.structs.fields(kind)]
+    near = get_close_matches(key, keys.get(table, ()), 1)
+    # A key may have gone to the wrong table.
+    near += [f"{other}.{key}" for other, names in keys.items() if other and key in names]
+    return f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(keys[table])}"
+
+
+_UNKNOWN = "unknown key `"
 
 # What msgspec calls things.
 _PLAIN = {

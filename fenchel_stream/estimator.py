@@ -48,8 +48,13 @@ class FenchelEstimator:
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size!r}")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("seed", seed, 0),
+            *(("hidden", units, 1) for units in hidden),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, not {value!r}")
         self.hidden = hidden
         self.activation = activation
         self.lam = lam

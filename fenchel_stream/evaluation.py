@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from fenchel_stream.errors import ConfigError
+from fenchel_stream.scores import spell
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,14 @@ class Evaluation:
     seconds: float
 
     def __str__(self) -> str:
-        found = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
-        rejected = f", {self.rejected:,} rejected" if self.rejected else ""
         speed = self.rows / self.seconds if self.seconds else 0.0
-        return f"{found} over {self.rows:,} rows{rejected}, {speed:,.0f} rows/s"
+        return f"{self.figures}, {speed:,.0f} rows/s"
+
+    @property
+    def figures(self) -> str:
+        """The metrics, and over how many rows, as text."""
+        rejected = f", {self.rejected:,} rejected" if self.rejected else ""
+        return f"{spell(self.metrics)} over {self.rows:,} rows{rejected}"
 
     def to_frame(self) -> pl.DataFrame:
         """Return the curve."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from river import metrics
+from river.metrics.base import BinaryMetric
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -90,6 +91,7 @@ class Learner:
         self.monitor: Monitor | None = None
         self.position: Position | None = None
         self.records = 0
+        self.first = 0  # records of earlier runs
         self.seconds = 0.0
 
     def run(self) -> Evaluation:
@@ -113,6 +115,7 @@ class Learner:
         """
         settings, limit = self.config.checkpoint, self.config.run.limit
         with ExitStack() as held:
+            held.enter_context(threadpool_limits(self.config.run.threads))
             stop = held.enter_context(StopSignals())
             self._open(held)
             bar = held.enter_context(self._bar())
@@ -121,8 +124,11 @@ class Learner:
             batches = iter(self.source.batches(self.config.run.batch_size, self.position))
             since = 0  # batches after the last checkpoint
             while limit is None or self.records < limit:
+                self._turn()
                 if (batch := stop.next(batches)) is None:
                     break
+                if not (batch.where or batch.rejects):
+                    continue  # the source has nothing new
                 self._learn(batch)
                 since += 1
                 self.seconds = time.perf_counter() - start
@@ -130,8 +136,16 @@ class Learner:
                 bar.update(self.records - bar.n)
                 if settings and since % settings.every == 0 and self._save():
                     since = 0
+            if self.monitor is not None:
+                self.monitor.stop()
             if stop.came:
-                log.info("%s: ended after %d records", stop.came.name, self.records)
+                log.info(
+                    "%s: ended after %d records",
+                    stop.came.name,
+                    self.records,
+                    extra={"records": self.records},
+                )
+            self.check.end()
             if since:
                 self._save(must=True)
         outcome = self._outcome()
@@ -140,11 +154,16 @@ class Learner:
 
     def _open(self, held: ExitStack) -> None:
         """Take what the run needs, and go back to the last checkpoint if there is one."""
-        settings, port = self.config.checkpoint, self.config.metrics.port
+        settings, metrics = self.config.checkpoint, self.config.metrics
         if settings is not None:
             self.store = held.enter_context(CheckpointStore(settings.directory, settings.keep))
-        if port is not None:
-            self.monitor = open_monitor(f"prometheus:{self.config.metrics.host}:{port}")
+        if metrics.port is not None:
+            self.monitor = open_monitor(
+                f"prometheus:{metrics.host}:{metrics.port}",
+                certfile=metrics.certfile,
+                keyfile=metrics.keyfile,
+                stuck_after=metrics.stuck_after,
+            )
             held.callback(self.monitor.close)
         held.enter_context(self.outputs)
         self.rejects.sink = self.outputs.sinks.get("rejects")
@@ -158,6 +177,10 @@ class Learner:
             self._save(must=True)
         if self.monitor is not None:
             self.monitor.rejected({**dict.fromkeys(REASONS, 0), **self.rejects.counts})
+
+    def _turn(self) -> None:
+        if self.monitor is not None:
+            self.monitor.turn(getattr(self.source, "waits", False))
 
     def _learn(self, batch: Batch) -> None:
         checked = self.check(batch)
@@ -183,7 +206,7 @@ class Learner:
         """Raise ConfigError where a metric of True and False would see neither."""
         if isinstance(y, pl.Series) and y.dtype == pl.String:
             for metric in self.test.scores.metrics:
-                if isinstance(metric, metrics.base.BinaryMetric):
+                if isinstance(metric, BinaryMetric):
                     raise ConfigError(
                         f"metrics.names: {type(metric).__name__} is about one class against all "
                         f'others: name that class, as in source.positive = "{y[0]}"'
@@ -249,11 +272,17 @@ class Learner:
                 "choose another checkpoint directory"
             )
         meta = self.store.load(self._state(), newest.name, allow_pickle=settings.allow_pickle)
-        self.records, self.seconds = meta["records"], meta["seconds"]
+        self.records = self.first = meta["records"]
+        self.seconds = meta["seconds"]
         self.position = meta["position"]
         self.rejects.accepted = meta["accepted"]
         self.check.resumed = True
-        log.info("resumed from checkpoint %s after %d records", newest.name, self.records)
+        log.info(
+            "resumed from checkpoint %s after %d records",
+            newest.name,
+            self.records,
+            extra={"checkpoint": newest.name, "records": self.records},
+        )
         marks: Marks = meta["outputs"]
         return marks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from fenchel_stream.prequential import Step
 from fenchel_stream.report import StepReport
@@ -29,18 +29,33 @@ class Monitor(Protocol):
         """Tell that a checkpoint was written, or why it was not."""
         ...
 
+    def turn(self, waits: bool = False) -> None:
+        """Tell that the loop asks for the next batch, and whether that may take for ever."""
+        ...
+
+    def stop(self) -> None:
+        """Tell that the run comes to its end."""
+        ...
+
     def close(self) -> None:
         """Stop serving."""
         ...
 
 
-def open_monitor(url: str) -> Monitor:
+def open_monitor(url: str, **options: Any) -> Monitor:
     """Return the monitor that `url` names among the entry points ``fenchel_stream.monitors``.
+
+    Parameters
+    ----------
+    url
+        ``scheme:rest``, for example ``prometheus:127.0.0.1:9109``.
+    options
+        Passed to the monitor as they are.
 
     Raises
     ------
     ConfigError
         No installed package provides the scheme, or its address cannot be served.
     """
-    monitor: Monitor = open_url(url, GROUP)
+    monitor: Monitor = open_url(url, GROUP, **options)
     return monitor

@@ -136,7 +136,10 @@ class LiftedNetwork:
         self.dtype = getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
-        self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
+        try:
+            self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
+        except (AssertionError, RuntimeError) as error:  # what torch raises
+            raise ConfigError(f"device {device!r} cannot be used: {error}") from error
         self.mixture: GammaMixture | None = None
         self.configure(lam, gamma, rho, alternations, order)
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from fenchel_stream.columns import not_finite, to_categories, to_numbers
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.positive import Positive
 from fenchel_stream.source import RAW_LIMIT, Batch, Reject
 
 Kind = Literal["classification", "regression", "multi-target"]
@@ -114,8 +115,7 @@ class RowCheck:
     ) -> None:
         self.targets = [target] if isinstance(target, str) else list(target)
         self.kind = kind
-        # As text: whether 1 is a number or a text depends on the file rather than on the task.
-        self.positive = None if positive is None else to_categories(pl.Series([positive]))[0][0]
+        self.positive = None if positive is None else Positive(positive)
         self.one_hot = frozenset(one_hot)
         self.ignore = frozenset(ignore)
         self.resumed = resumed
@@ -155,6 +155,11 @@ class RowCheck:
         X = X[keep] if xs else _frame([], len(keep))
         return CheckedRows(X, y[keep], [batch.where[number] for number in keep], rejects)
 
+    def end(self) -> None:
+        """Warn if no label was the positive class: it may be none of the stream's."""
+        if self.positive is not None:
+            self.positive.warn()
+
     def _check_names(self, batch: Batch) -> None:
         columns = batch.rows.columns
         if batch.fixed_columns:
@@ -180,7 +185,7 @@ class RowCheck:
         if self.kind == "classification":
             y, wrong = _classes(column)
             if self.positive is not None:
-                y = to_categories(y)[0] == self.positive
+                y = self.positive(y)
         else:
             y, wrong = to_numbers(column)
             self._check_numbers(column, y, wrong, "is it a class? then the task is classification")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import isnan, nan
 from typing import Any
 
 from river import metrics
@@ -53,7 +54,7 @@ class Scores:
         return not all(map(_takes_labels, self.metrics))
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value:.4g}" for name, value in self.cumulative.items())
+        return spell(self.cumulative)
 
     def update(self, truth: list[Any], said: Predictions) -> None:
         """Score predictions, none of them None, with the true labels."""
@@ -83,7 +84,22 @@ class Scores:
         return self._values(fresh)
 
     def _values(self, found: list[Any]) -> dict[str, float]:
-        return {name: metric.get() for name, metric in zip(self.names, found, strict=True)}
+        return {name: _value(metric) for name, metric in zip(self.names, found, strict=True)}
+
+
+def spell(values: Mapping[str, float]) -> str:
+    """Return metrics and their values as a line; NaN is one that has no value yet.
+
+    Examples
+    --------
+    >>> from fenchel_stream.scores import spell
+    >>> spell({"Accuracy": 0.98765, "ROCAUC": float("nan")})
+    'Accuracy 0.9877, ROCAUC undefined'
+    """
+    return ", ".join(
+        f"{name} undefined" if isnan(value) else f"{name} {value:.4g}"
+        for name, value in values.items()
+    )
 
 
 def name_of(metric: Any) -> str:
@@ -100,6 +116,16 @@ def name_of(metric: Any) -> str:
     if isinstance(metric, metrics.base.WrapperMetric):
         return f"{name}({name_of(metric.metric)})"
     return name
+
+
+def _value(metric: Any) -> float:
+    if isinstance(metric, metrics.ROCAUC):
+        # No curve before both classes were seen; River says 0, which is the worst there is.
+        seen = metric.cms[0].sum_row
+        if len([label for label, count in seen.items() if count]) < 2:
+            return nan
+    value: float = metric.get()
+    return value
 
 
 def _update(

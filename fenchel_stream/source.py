@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -100,7 +101,9 @@ class Source(Protocol):
         """Yield batches of at most `size` records, from `position` or from the start.
 
         A batch counts good and rejected records together, so that batch boundaries depend on
-        the stream alone and a resumed run sees the batches that an uninterrupted one sees.
+        the stream alone and a resumed run sees the batches that an uninterrupted one sees. A
+        source that waits for more yields an empty batch every second or so, by which the run is
+        seen to live; one that cannot has an attribute ``waits`` that is true.
         """
         ...
 
@@ -174,10 +177,7 @@ def open_url(url: str, group: str, **options: Any) -> Any:
     scheme, colon, rest = url.partition(":")
     found = {point.name: point for point in entry_points(group=group)}
     if not colon or scheme not in found:
-        raise ConfigError(
-            f"{noun} {url!r}: nothing is installed for the scheme {scheme!r}; "
-            f"known schemes: {', '.join(sorted(found)) or 'none'}"
-        )
+        raise ConfigError(f"{noun} {url!r}: {_advice(url, sorted(found))}")
     make = found[scheme].load()
     _, *parameters = inspect.signature(make).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
@@ -188,3 +188,17 @@ def open_url(url: str, group: str, **options: Any) -> Any:
                 f"{scheme} takes: {', '.join(names) or 'no options'}"
             )
     return make(rest, **options)
+
+
+def _advice(url: str, known: list[str]) -> str:
+    """Return what is wrong with the scheme of `url`, and what may have been meant."""
+    listed = f"known schemes: {', '.join(known) or 'none'}"
+    scheme, colon, rest = url.partition(":")
+    suffix = url.removesuffix(".gz").rpartition(".")[2].replace("ndjson", "jsonl")
+    if colon and (near := get_close_matches(scheme, known, 1)):
+        return f"did you mean {near[0]}:{rest}? {listed}"
+    if not colon and suffix in known:
+        return f"did you mean {suffix}:{url}? {listed}"
+    if not colon:
+        return f"it has no scheme; {listed}"
+    return f"nothing is installed for the scheme {scheme!r}; {listed}"

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.cli import FLAGS, main
+from fenchel_stream.cli import main
+from fenchel_stream.cli.run import FLAGS
 from fenchel_stream.config import load
 from tests.runs import kept, learn, read_lines, rows, tables, to_toml, write_csv
 
@@ -49,10 +50,25 @@ class TestExitCodes:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--set", "run.batchsize=3"], r"run\.toml: run: unknown key `batchsize`"),
+            (
+                ["--set", "run.batchsize=3"],
+                r"run: unknown key `batchsize`, did you mean `batch_size`",
+            ),
             (["--batch-size", "0"], r"run\.toml: run\.batch_size: Expected `int` >= 1"),
             (["--set", "run"], r"setting 'run' is not of the form table\.key=value"),
-            (["--source", "cvs:a"], r"known schemes: csv, "),
+            (
+                ["--set", "run.window=3"],
+                r"run: unknown key `window`, did you mean `metrics\.window`",
+            ),
+            (["--set", "run.zzz=3"], r"unknown key `zzz`; known: batch_size, limit, "),
+            (["--source", "cvs:a"], r"did you mean csv:a\? known schemes: csv, "),
+            (["--source", "a.csv.gz"], r"did you mean csv:a\.csv\.gz\? known schemes: csv, "),
+            (["--source", "a.ndjson"], r"did you mean jsonl:a\.ndjson\?"),
+            (["--source", "a"], r"source 'a': it has no scheme; known schemes: csv, "),
+            (["--set", "model.seed=-1"], r"model: seed must be at least 0, not -1"),
+            (["--set", "model.hidden=[8, 0]"], r"model: hidden must be at least 1, not 0"),
+            (["--set", "model.device=gpu9"], r"model: device 'gpu9': torch knows no such"),
+            (["--set", "model.device=cuda:77"], r"model: device 'cuda:77' cannot be used: "),
             (["--source", "csv:none.csv"], r"csv: no such file: none\.csv"),
             (["--source", "river:Fishing"], r"did you mean Phishing\?"),
             (["--set", "source.options.delimeter=;"], r"unknown option 'delimeter'; csv takes: de"),

@@ -6,17 +6,21 @@ import json
 import random
 import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from river import metrics
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.checkpoint.manifest import NAME, write_manifest
 from fenchel_stream.config import parse
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.learner import Learner
+from fenchel_stream.source import Batch, Position, Source
 from tests.runs import SEA, WRITERS, assert_same, kept, learn, read_lines, rows, tables
 
 
@@ -325,6 +329,54 @@ class TestOutput:
         for folder in (cut, whole):
             learn(folder, SEA, run={"limit": 1000}, checkpoint={"every": 10})
         assert_same(kept(cut), kept(whole))
+
+
+class TestThreads:
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_a_run_has_its_own_number_of_threads(self, threads: int, tmp_path: Path) -> None:
+        seen: set[int] = set()
+
+        class Watched(Learner):
+            def _learn(self, batch: Batch) -> None:
+                seen.update(pool["num_threads"] for pool in threadpool_info())
+                super()._learn(batch)
+
+        with threadpool_limits(3):
+            before = [pool["num_threads"] for pool in threadpool_info()]
+            Watched(parse(tables(tmp_path, f"{SEA}&n=50", run={"threads": threads}))).run()
+            assert (
+                [pool["num_threads"] for pool in threadpool_info()] == before == [3] * len(before)
+            )
+        assert seen == {threads}
+
+
+class TestSilence:
+    def test_a_source_without_news_changes_nothing(self, tmp_path: Path) -> None:
+        """Batches without any record, as an idle topic gives them, are no batches."""
+        turns = []
+
+        class Halting:
+            def __init__(self, source: Source) -> None:
+                self.source, self.total = source, source.total
+
+            def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
+                for batch in self.source.batches(size, position):
+                    yield from [Batch(pl.DataFrame(), [], position or {})] * 3
+                    yield batch
+
+        class Watched(Learner):
+            def _turn(self) -> None:
+                turns.append(self.records)
+                super()._turn()
+
+        url = make(tmp_path, "csv", 200)
+        changes: dict[str, Any] = {"checkpoint": {"every": 4}}
+        learn(tmp_path / "whole", url, **changes)
+        learner = Watched(parse(tables(tmp_path / "cut", url, **changes)))
+        learner.source = Halting(learner.source)
+        learner.run()
+        assert_same(kept(tmp_path / "cut"), kept(tmp_path / "whole"))
+        assert len(turns) == 4 * 10 + 1
 
 
 class TestBeginning:

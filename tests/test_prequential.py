@@ -7,7 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from itertools import accumulate, islice, pairwise
-from math import log, nan
+from math import isnan, log, nan
 from pathlib import Path
 from typing import Any
 
@@ -548,8 +548,21 @@ class TestEvaluate:
             Prequential(model, metrics.Accuracy()).step(
                 pl.DataFrame({"x": [1.0, 2.0]}), pl.Series([True] * 3)
             )
-        with pytest.raises(ConfigError, match="nothing is installed for the scheme"):
+        with pytest.raises(ConfigError, match="'no such source': it has no scheme"):
             evaluate(model, "no such source", metrics.Accuracy())
+
+
+def test_a_curve_of_one_class_is_none() -> None:
+    model = CLASSIFIERS["logistic"]()
+    test = Prequential(model, metrics.Accuracy() + metrics.ROCAUC(), window=4)
+    X = pl.DataFrame({"x": [1.0, -1.0, 2.0, 3.0]})
+    test.step(X, pl.Series([True] * 4))
+    assert str(test.scores) == "Accuracy 0, ROCAUC undefined"
+    test.step(X, pl.Series([True, False, True, True]))
+    assert test.scores.cumulative["ROCAUC"] == test.scores.metrics[1].get() > 0
+    test.step(X, pl.Series([False] * 4))
+    assert isnan(test.scores.windowed["ROCAUC"])
+    assert not isnan(test.scores.cumulative["ROCAUC"])
 
 
 @pytest.fixture(scope="module")

@@ -73,8 +73,8 @@ class JsonlSource:
     """
 
     def __init__(self, address: str) -> None:
-        self.live = address == "-"
-        self.file = Path(address) if self.live else check_file(address, "jsonl")
+        self.waits = address == "-"
+        self.file = Path(address) if self.waits else check_file(address, "jsonl")
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
         """Yield batches of at most `size` records, from `position` or from the start.
@@ -87,7 +87,7 @@ class JsonlSource:
             `position` is not one of this file.
         """
         with open_lines(self.file) as lines:
-            if position is not None and self.live:
+            if position is not None and self.waits:
                 lines.skip(*counts(position, "line"))
             elif position is not None:
                 lines.move_to(*counts(position, "offset", "line"))
@@ -104,7 +104,7 @@ class JsonlSource:
                 yield Batch(
                     to_frame(rows),
                     [f"{lines.name}:{number}" for number in numbers],
-                    here if self.live else {"offset": lines.offset, **here},
+                    here if self.waits else {"offset": lines.offset, **here},
                     rejects,
                     originals=raw,
                 )
@@ -112,7 +112,7 @@ class JsonlSource:
     @cached_property
     def total(self) -> int | None:
         """Number of records, where the file is small."""
-        return None if self.live else count_lines(self.file)
+        return None if self.waits else count_lines(self.file)
 
 
 def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:

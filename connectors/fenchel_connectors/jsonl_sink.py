@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.source import Position
+
+STDOUT = ("-", "/dev/stdout")
 
 OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
@@ -27,7 +29,8 @@ class JsonlSink:
     Parameters
     ----------
     address
-        Path of the file. It is made if it does not exist; its folder is not.
+        Path of the file, made with its folder if it does not exist. ``-`` is standard output,
+        which like any pipe takes lines but gives none back: a resumed run repeats some.
 
     Raises
     ------
@@ -54,9 +57,15 @@ class JsonlSink:
         if not address:
             raise ConfigError("jsonl: needs a path, as in jsonl:predictions.jsonl")
         self.path = Path(address)
+        self._streams = address in STDOUT or self.path.is_fifo() or self.path.is_char_device()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab")
+            if address in STDOUT:
+                self._file: IO[bytes] = os.fdopen(os.dup(1), "wb")
+            elif self._streams:
+                self._file = self.path.open("wb")
+            else:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("ab")
         except OSError as error:
             raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error
 
@@ -65,23 +74,28 @@ class JsonlSink:
         self._file.write(b"".join([orjson.dumps(row, str, OPTIONS) for row in records]))
 
     def flush(self) -> None:
-        """Return once everything written so far is on the disk."""
+        """Return once everything written so far is on the disk, or with whoever reads it."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if not self._streams:
+            os.fsync(self._file.fileno())
 
     @property
     def position(self) -> Position:
         """The length of the file, lines that wait in memory included."""
-        return {"bytes": self._file.tell()}
+        return {"bytes": 0 if self._streams else self._file.tell()}
 
     def truncate(self, position: Position | None) -> None:
         """Drop every line after `position`, or all of them where it is None.
+
+        What has gone to standard output or a pipe cannot be taken back, and stays.
 
         Raises
         ------
         CheckpointError
             The file is shorter than it was at `position`.
         """
+        if self._streams:
+            return
         (keep,) = [0] if position is None else counts(position, "bytes")
         self._file.flush()
         found = os.fstat(self._file.fileno()).st_size

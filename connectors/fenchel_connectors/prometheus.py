@@ -1,23 +1,21 @@
-"""A run's figures for Prometheus, served over HTTP."""
+"""A run's figures for Prometheus and its health for an orchestrator, served over HTTP."""
 
 from __future__ import annotations
 
+import json
 import logging
-import socket
-import sys
+import platform
 import time
 from collections.abc import Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from math import inf, isfinite
-from socketserver import TCPServer
-from threading import Thread
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 
+from fenchel_connectors.health import Health
+from fenchel_connectors.http import HttpServer, Page
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.prequential import Step
 from fenchel_stream.report import StepReport
@@ -29,12 +27,12 @@ PREFIX = "fenchel_stream"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Bounds of the histogram of batch times."""
 
-PATIENCE = 5.0
-"""Seconds that a client may be silent before it is hung up on."""
-
 
 class PrometheusExporter:
-    """Serves what a run tells it at ``http://HOST:PORT/metrics``, and nothing else.
+    """Serves what a run tells it, on four paths.
+
+    ``/livez`` and ``/readyz`` answer 200 or 503 and say why, see `Health`; ``/version`` is JSON;
+    ``/metrics`` are the figures.
 
     Counters start at 0 in every process, as Prometheus expects it: a resumed run does not count
     again what the run before it counted. Accuracy over any time is the ratio of two of them,
@@ -70,11 +68,15 @@ class PrometheusExporter:
     reasons
         Reasons for rejecting records that are known beforehand, so that their counters exist
         from the start.
+    certfile, keyfile
+        For HTTPS, as `HttpServer` takes them.
+    stuck_after
+        Seconds without a turn of the loop after which the run counts as stuck.
 
     Raises
     ------
     ConfigError
-        The address cannot be listened on.
+        The address cannot be listened on, or the certificate cannot be used.
 
     Examples
     --------
@@ -88,7 +90,14 @@ class PrometheusExporter:
     """
 
     def __init__(
-        self, port: int = 9109, host: str = "127.0.0.1", *, reasons: Iterable[str] = ()
+        self,
+        port: int = 9109,
+        host: str = "127.0.0.1",
+        *,
+        reasons: Iterable[str] = (),
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        stuck_after: float = 300.0,
     ) -> None:
         registry = CollectorRegistry()
 
@@ -125,23 +134,35 @@ class PrometheusExporter:
         self._rejected: dict[str, int] = {}
         self._begun = False
         self._looked = -inf
-        try:
-            self._server = _Server(host, port, registry)
-        except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"metrics cannot be served at {host}, port {port}: {error}"
-            ) from error
-        self.host, self.port = host, int(self._server.server_address[1])
-        serve = self._server.serve_forever
-        self._thread = Thread(target=serve, args=(0.1,), name="metrics", daemon=True)
-        self._thread.start()
+        self.registry = registry
+        self.health = Health(stuck_after)
+        self._server = HttpServer(
+            {
+                "/metrics": self._figures,
+                "/livez": lambda _: _verdict(*self.health.live()),
+                "/readyz": lambda _: _verdict(*self.health.ready()),
+                "/version": _versions,
+            },
+            port,
+            host,
+            certfile=certfile,
+            keyfile=keyfile,
+        )
+        self.host, self.port = host, self._server.port
         log.info("metrics at %s", self.url)
 
     @property
     def url(self) -> str:
         """Where the metrics are."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/metrics"
+        return f"{self._server.url}/metrics"
+
+    def turn(self, waits: bool = False) -> None:
+        """Note that the loop has turned; from now on it may wait for ever if it `waits`."""
+        self.health.turn(waits)
+
+    def stop(self) -> None:
+        """Note that the run comes to its end."""
+        self.health.stop()
 
     def batch(
         self, records: int, step: Step | None, seconds: float, report: StepReport | None
@@ -199,9 +220,11 @@ class PrometheusExporter:
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
+
+    def _figures(self, accept: str) -> Page:
+        encode, content_type = choose_encoder(accept)
+        return Page(encode(self.registry), content_type)
 
     def __enter__(self) -> Self:
         return self
@@ -210,7 +233,13 @@ class PrometheusExporter:
         self.close()
 
 
-def open_exporter(address: str) -> PrometheusExporter:
+def open_exporter(
+    address: str,
+    *,
+    certfile: str | None = None,
+    keyfile: str | None = None,
+    stuck_after: float = 300.0,
+) -> PrometheusExporter:
     """Return the exporter for an address such as ``127.0.0.1:9109`` or ``[::1]:9109``.
 
     Raises
@@ -221,44 +250,19 @@ def open_exporter(address: str) -> PrometheusExporter:
     host, colon, port = address.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()):
         raise ConfigError(f"metrics address {address!r} is not of the form host:port")
-    return PrometheusExporter(int(port), host.removeprefix("[").removesuffix("]"))
+    return PrometheusExporter(
+        int(port),
+        host.removeprefix("[").removesuffix("]"),
+        certfile=certfile,
+        keyfile=keyfile,
+        stuck_after=stuck_after,
+    )
 
 
-class _Server(ThreadingHTTPServer):
-    """Answers each client in a thread of its own, so that none keeps another waiting."""
-
-    request_queue_size = 128  # beyond the usual 5, clients that come together wait for seconds
-
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        if ":" in host:
-            self.address_family = socket.AF_INET6
-        super().__init__((host, port), _Handler)
-
-    def server_bind(self) -> None:
-        # That of HTTPServer looks its own name up, which can take long without a name server.
-        TCPServer.server_bind(self)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("metrics: client %s: %r", client_address, sys.exception())
+def _verdict(good: bool, why: str) -> Page:
+    return Page(f"{why}\n".encode(), status=200 if good else 503)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = PATIENCE
-    server_version, sys_version = PREFIX, ""
-
-    def do_GET(self) -> None:
-        if urlsplit(self.path).path != "/metrics":
-            self.send_error(404)
-            return
-        encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-        page = encode(self.server.registry)
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
-        log.debug("metrics: %s", format % args)
+def _versions(accept: str) -> Page:
+    found = {"version": version("fenchel-stream"), "python": platform.python_version()}
+    return Page(json.dumps(found).encode(), "application/json")

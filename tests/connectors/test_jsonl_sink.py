@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -149,3 +150,40 @@ def test_going_back_drops_what_came_after(
     sink.close()
     assert [row["n"] for row in written(path)] == expected
     path.unlink()
+
+
+@pytest.mark.parametrize("address", ["-", "/dev/stdout", "jsonl:-"])
+def test_standard_output(address: str, tmp_path: Path) -> None:
+    """Predictions go to a pipe, the summary elsewhere, and a resumed run goes on."""
+    command = "from fenchel_stream.cli import main; raise SystemExit(main())"
+    arguments = ["run", "--source", "river:Phishing", "--target", "target", "--checkpoint", "c"]
+
+    def run(limit: str) -> tuple[list[Any], str]:
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments, "--predictions", address, "--limit", limit],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    lines, said = run("200")
+    assert [line["where"] for line in lines] == [f"Phishing:{n}" for n in range(1, 201)]
+    assert "over 200 rows" in said
+    lines, _ = run("300")
+    assert [line["where"] for line in lines] == [f"Phishing:{n}" for n in range(201, 301)]
+
+
+def test_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonlSink(str(tmp_path / "pipe"))
+    sink.truncate(None)
+    sink.write([{"a": 1}])
+    sink.flush()
+    sink.truncate(sink.position)
+    sink.close()
+    assert os.read(reader, 100) == b'{"a":1}\n'
+    os.close(reader)

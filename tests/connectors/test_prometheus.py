@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
-import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from importlib.metadata import version
 from math import inf, isnan, nan
 from urllib.error import HTTPError
@@ -23,7 +21,6 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 from river import metrics
 
-from fenchel_connectors import prometheus
 from fenchel_connectors.prometheus import PrometheusExporter, open_exporter
 from fenchel_stream.classifier import FenchelClassifier
 from fenchel_stream.errors import CheckpointError, ConfigError
@@ -38,19 +35,6 @@ Samples = dict[tuple[str, ...], float]
 def exporter() -> Iterator[PrometheusExporter]:
     with PrometheusExporter(port=0, reasons=("ragged",)) as running:
         yield running
-
-
-@pytest.fixture
-def silent(exporter: PrometheusExporter) -> Iterator[list[socket.socket]]:
-    """Clients that connect, and say nothing or not enough."""
-    with ExitStack() as stack:
-        address = (exporter.host, exporter.port)
-        clients = [
-            stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(20)
-        ]
-        for client in clients[:10]:
-            client.sendall(b"GET /metrics HTTP/1.1\r\nHos")
-        yield clients
 
 
 def scrape(exporter: PrometheusExporter) -> Samples:
@@ -212,34 +196,6 @@ class TestServer:
         assert status(exporter, "/metrics", "POST") == 501
         with pytest.raises(HTTPError):
             urlopen(exporter.url + "/x", timeout=5)
-
-    def test_silent_clients_keep_nobody_waiting(
-        self, exporter: PrometheusExporter, silent: list[socket.socket]
-    ) -> None:
-        assert scrape(exporter)["records_total",] == 0
-        for client in silent:
-            client.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                client.recv(1)
-
-    def test_silent_clients_are_hung_up_on(
-        self, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-    ) -> None:
-        monkeypatch.setattr(prometheus._Handler, "timeout", 0.2)
-        for client in request.getfixturevalue("silent"):
-            assert client.recv(1) == b""
-
-    def test_clients_that_go_away_do_no_harm(
-        self, exporter: PrometheusExporter, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        reset = struct.pack("ii", 1, 0)
-        for _ in range(5):
-            client = socket.create_connection((exporter.host, exporter.port), timeout=5)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-            client.close()
-        assert scrape(exporter)["records_total",] == 0
-        assert capfd.readouterr() == ("", "")
 
     def test_only_this_machine_is_served_unless_told(self, exporter: PrometheusExporter) -> None:
         assert exporter.url == f"http://127.0.0.1:{exporter.port}/metrics"

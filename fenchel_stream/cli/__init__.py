@@ -1,0 +1,69 @@
+"""The command ``fenchel-stream``: one module for each of its commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fenchel_stream import __version__
+from fenchel_stream.cli import checkpoint, run
+from fenchel_stream.errors import FenchelStreamError
+from fenchel_stream.logs import FORMATS, set_up_logs
+
+COMMANDS = (run, checkpoint)
+
+EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
+2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Examples
+    --------
+    >>> from fenchel_stream.cli import main
+    >>> main(["run", "--source", "river:Phishing", "--target", "target", "--set",
+    ...       "run.progress=false"])
+    Accuracy 0... over 1,250 rows, ... rows/s
+    0
+    """
+    options = _parser().parse_args(arguments)
+    fail = set_up_logs(options.log_format)
+    try:
+        options.command(options)
+    except FenchelStreamError as error:
+        fail(str(error), error.exit_code)
+        return error.exit_code
+    except OSError as error:
+        fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fenchel-stream",
+        description="Learn a stream, test-then-train, with a Fenchel lifted network.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default="text",
+        help="how the log on standard error is written: json is one object a line",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    # Each command ends its help with the codes.
+    for one in commands.choices.values():
+        one.epilog = EXIT_CODES
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
