@@ -2,10 +2,12 @@
 #
 #     make demo PYTHON=python3.12     another interpreter
 #     make demo TORCH_INDEX=URL       torch from another index, as that of PyTorch's CPU builds
+#     make suite DATA=FOLDER          the folder of data sets
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+DATA ?= ../shared/data
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -c constraints.txt
@@ -17,7 +19,7 @@ $(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch)
 $(PIP) $(1)
 endef
 
-.PHONY: help demo test lint check docs install clean
+.PHONY: help demo test lint check docs suite install clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*##/    make \1 -/p' Makefile
@@ -41,6 +43,9 @@ check: lint test  ## what must pass before a change lands
 docs: $(VENV)/.dev  ## the reference, as pages under build/docs
 	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs \
 		fenchel_stream fenchel_connectors
+
+suite: $(VENV)/.dev  ## compare models on many streams: overnight, and it goes on where it was stopped
+	$(BIN)/python -m examples.benchmarks.suite --data $(DATA)
 
 install: $(BIN)/pip  ## the package alone, as the container image has it
 	$(call install,.)

@@ -118,7 +118,7 @@ def run(cell: Cell, folder: Path) -> list[dict[str, Any]]:
         return [key | failed for key in cell.keys]
     measured = {
         "learnt": scores.losses.shape[1],
-        "of": len(data.targets),
+        "of": data.count,
         "rows_per_s": round(alone.rows_per_s, 1),
         "peak_mb": round(max(0, peak) / 2**20, 1),
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,11 @@ class Data:
 
     features: pl.DataFrame
     targets: list[Any]
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,9 @@ class Stream:
     def load(self, folder: Path, rows: int, *, half: str = "", seed: int = 0) -> Data:
         """Return the first `rows` rows, of one half (first or second) or of the whole stream."""
         found = self.read(folder, rows, seed)
-        middle = len(found.targets) // 2
+        middle = found.count // 2
         start, end = {"": (0, None), "first": (0, middle), "second": (middle, None)}[half]
-        chosen = slice(start, min(start + rows, end or len(found.targets)))
+        chosen = slice(start, min(start + rows, end or found.count))
         targets = found.targets[chosen]
         if self.kind == "regression":
             targets = list(map(float, targets))
@@ -108,9 +112,13 @@ def _images(name: str, what: str, folder: Path, rows: int, seed: int) -> Data:
 
 
 def _river(make: Callable[[int, int], Any], folder: Path, rows: int, seed: int) -> Data:
-    x, y = zip(*islice(make(rows, seed), rows), strict=True)
+    x, y = zip(*make(rows, seed), strict=True)
     frame = pl.DataFrame([{str(name): value for name, value in row.items()} for row in x])
     return Data(frame, list(y))
+
+
+def _first(make: Callable[[int, int], Any], rows: int, seed: int) -> Any:
+    return make(rows, seed).take(rows)
 
 
 def _changed(
@@ -167,7 +175,9 @@ MOVING: dict[str, Callable[[int, int], Any]] = {
 def _generated(
     name: str, make: Callable[[int, int], Any], of: str = "", kind: str = "classification"
 ) -> Stream:
-    return Stream(name, "synth", partial(_river, make), CATEGORIES.get(of, ()), kind)
+    return Stream(
+        name, "synth", partial(_river, partial(_first, make)), CATEGORIES.get(of, ()), kind
+    )
 
 
 def _synthetic() -> list[Stream]:
