@@ -152,7 +152,10 @@ class CheckpointTable(Table, frozen=True):
     every
         Batches from one checkpoint to the next.
     keep
-        How many of them stay.
+        How many of them stay, beside those that have an alias.
+    start
+        As ``directory/name`` or ``directory/alias``, a checkpoint of another directory to go on
+        from while this one has none.
     allow_pickle
         Whether to pickle, and to unpickle, the model of a `factory` that cannot be stored
         otherwise. Loading a pickle runs whatever code it names: whoever can write to the
@@ -162,6 +165,7 @@ class CheckpointTable(Table, frozen=True):
     directory: str
     every: AtLeastOne = 100
     keep: AtLeastOne = 3
+    start: str | None = None
     allow_pickle: bool = False
 
 

@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 from contextlib import ExitStack
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from fenchel_stream.build import build_metrics, build_model
-from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.checkpoint import CheckpointInfo, CheckpointStore
 from fenchel_stream.config import Config, difference
 from fenchel_stream.curve import Curve
 from fenchel_stream.errors import CheckpointError, ConfigError
@@ -172,7 +173,8 @@ class Learner:
         self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
         if marks is None:
             self.outputs.clear()
-        if marks is None or not self.outputs.go_back(marks):
+        forked = self.store is not None and self._own(self.store) is None
+        if marks is None or not self.outputs.go_back(marks) or forked:
             # So should what cannot be stored; and a crash must find where a new output began.
             self._save(must=True)
         if self.monitor is not None:
@@ -240,6 +242,11 @@ class Learner:
             "identity": self.config.identity(),
             "records": self.records,
             "accepted": self.rejects.accepted,
+            "rejected": dict(self.rejects.counts),
+            "metrics": {
+                name: value if isfinite(value) else None
+                for name, value in self.test.scores.cumulative.items()
+            },
             "seconds": self.seconds,
             "position": self.position,
         }
@@ -258,20 +265,46 @@ class Learner:
             self.monitor.checkpoint()
         return True
 
+    def origin(self) -> tuple[CheckpointStore, CheckpointInfo] | None:
+        """Return the checkpoint from which a run would go on, None if it would begin anew.
+
+        Raises
+        ------
+        CheckpointError
+            It was made with other settings, or is damaged.
+        """
+        settings = self.config.checkpoint
+        if settings is None:
+            return None
+        store = self.store or CheckpointStore(settings.directory, settings.keep)
+        info = self._own(store)
+        if info is None and settings.start is not None:
+            start = Path(settings.start)
+            store = CheckpointStore(start.parent)
+            info = store.verify(start.name)
+        if info is None:
+            return None
+        if different := difference(info.meta.get("identity", {}), self.config.identity()):
+            raise CheckpointError(
+                f"checkpoint {info.path} was made with {different}: restore the setting, or "
+                "choose another checkpoint directory"
+            )
+        return store, info
+
+    @staticmethod
+    def _own(store: CheckpointStore) -> CheckpointInfo | None:
+        """Return the newest checkpoint of the run's own directory, if it has learnt anything."""
+        newest = store.latest()
+        # Some are only written to see that they can be: who starts again may have mended the rest.
+        return None if newest is None or newest.meta.get("records") == 0 else newest
+
     def _resume(self) -> Marks | None:
         """Go back to the last checkpoint, if one has learnt anything; return its outputs' marks."""
         settings = self.config.checkpoint
-        if self.store is None or settings is None or (newest := self.store.latest()) is None:
+        if settings is None or (found := self.origin()) is None:
             return None
-        if newest.meta.get("records") == 0:
-            # Only written to see that it can be: whoever starts again may have mended the rest.
-            return None
-        if different := difference(newest.meta.get("identity", {}), self.config.identity()):
-            raise CheckpointError(
-                f"checkpoint {newest.path} was made with {different}: restore the setting, or "
-                "choose another checkpoint directory"
-            )
-        meta = self.store.load(self._state(), newest.name, allow_pickle=settings.allow_pickle)
+        store, info = found
+        meta = store.load(self._state(), info.name, allow_pickle=settings.allow_pickle)
         self.records = self.first = meta["records"]
         self.seconds = meta["seconds"]
         self.position = meta["position"]
@@ -279,11 +312,12 @@ class Learner:
         self.check.resumed = True
         log.info(
             "resumed from checkpoint %s after %d records",
-            newest.name,
+            info.name if store is self.store else info.path,
             self.records,
-            extra={"checkpoint": newest.name, "records": self.records},
+            extra={"checkpoint": str(info.path), "records": self.records},
         )
-        marks: Marks = meta["outputs"]
+        # Another run's outputs are not this one's to cut.
+        marks: Marks = meta["outputs"] if store is self.store else {}
         return marks
 
     def _outcome(self) -> Evaluation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +34,10 @@ def synchronise_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+ATTEMPTS, PAUSE = 5, 0.02
+"""Whoever asks for the holder of a lock has it for a moment, which must not refuse a run."""
+
+
 class Lock:
     """The right to write in a directory, held by one process at a time until it ends or lets go.
 
@@ -46,7 +52,7 @@ class Lock:
     def __init__(self, directory: Path) -> None:
         self._file = (directory / self.NAME).open("a+b")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except BlockingIOError as error:
             self._file.seek(0)
             holder = self._file.read().decode(errors="replace").strip() or "unknown"
@@ -59,6 +65,27 @@ class Lock:
         self._file.write(f"{os.getpid()}\n".encode())
         self._file.flush()
 
+    @classmethod
+    def holder(cls, directory: Path) -> str | None:
+        """Return the id of the process that writes in a directory, None if there is none."""
+        try:
+            with (directory / cls.NAME).open("rb") as file:
+                # Shared, and for a moment only: `__init__` tries again.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return (directory / cls.NAME).read_text(errors="replace").strip() or "unknown"
+        except FileNotFoundError:
+            pass
+        return None
+
     def release(self) -> None:
         """Let go."""
         self._file.close()
+
+    def _take(self) -> None:
+        for _ in range(ATTEMPTS):
+            with suppress(BlockingIOError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(PAUSE)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -38,6 +38,8 @@ class CheckpointInfo:
         Of Python and the libraries that wrote it.
     size
         Of its files, in bytes.
+    aliases
+        Names that users gave it, such as ``champion``.
     damage
         What is wrong with the manifest; empty if nothing is. The other files are not looked at.
     """
@@ -48,13 +50,16 @@ class CheckpointInfo:
     meta: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     size: int = 0
+    aliases: tuple[str, ...] = ()
     damage: str = ""
 
     def __str__(self) -> str:
         if self.created is None:
             return f"{self.name}  damaged: {self.damage}"
         records = f"  {self.meta['records']:,} records" if "records" in self.meta else ""
-        return f"{self.name}  {self.created:%Y-%m-%d %H:%M:%S %Z}{records}  {self.size:,} bytes"
+        aliases = f"  {', '.join(self.aliases)}" if self.aliases else ""
+        created = f"{self.created:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{self.name}  {created}{records}  {self.size:,} bytes{aliases}"
 
 
 def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:

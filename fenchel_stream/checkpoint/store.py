@@ -8,13 +8,16 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fenchel_stream.checkpoint.aliases import read_aliases, write_alias
 from fenchel_stream.checkpoint.contents import Contents, read_into
-from fenchel_stream.checkpoint.disk import Lock, synchronise, synchronise_directory
+from fenchel_stream.checkpoint.disk import Lock, synchronise, synchronise_directory, write
 from fenchel_stream.checkpoint.manifest import (
     CheckpointInfo,
     describe,
@@ -43,7 +46,7 @@ class CheckpointStore:
     directory
         Where the checkpoints are; made when it is needed.
     keep
-        How many of them stay, the newest.
+        How many of them stay, the newest. One that has an alias stays too.
 
     Examples
     --------
@@ -89,6 +92,11 @@ class CheckpointStore:
                 raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
         return self
 
+    @property
+    def writer(self) -> str | None:
+        """The id of the process that has the right to write here, None if nobody has."""
+        return Lock.holder(self.directory)
+
     def close(self) -> None:
         """Give the right to write back."""
         if self._lock is not None:
@@ -133,27 +141,75 @@ class CheckpointStore:
         """
         self.open()
         contents = Contents(state, allow_pickle)
-        names = self._names()
-        path = self.directory / f"{int(names[-1]) + 1 if names else 1:08d}"
-        temporary = self.directory / f"{_NEW}{path.name}"
-        try:
-            self._clean()
-            temporary.mkdir()
+        path = self._next(self._names())
+        with self._written(path) as temporary:
             contents.write(temporary)
             write_manifest(temporary, meta)
-            synchronise_directory(temporary)
-            temporary.rename(path)
-            synchronise_directory(self.directory)
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be written: {_reason(error)}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         self._prune()
         return path
 
     def list(self) -> builtins.list[CheckpointInfo]:
         """Return what the manifests say, oldest first; a damaged one says so in ``damage``."""
-        return [describe(self.directory / name) for name in self._names()]
+        aliases = self.aliases()
+        return [
+            replace(
+                describe(self.directory / name),
+                aliases=tuple(alias for alias, one in aliases.items() if one == name),
+            )
+            for name in self._names()
+        ]
+
+    def aliases(self) -> dict[str, str]:
+        """Return which checkpoint each alias stands for."""
+        return read_aliases(self.directory, self._names())
+
+    def alias(self, alias: str, name: str | None = None) -> CheckpointInfo:
+        """Let `alias` stand for a checkpoint, by default the newest, which then stays.
+
+        Every method takes an alias for a name.
+
+        Raises
+        ------
+        ConfigError
+            The alias could be mistaken for a checkpoint or a file.
+        CheckpointError
+            The checkpoint is damaged or is not there.
+        """
+        info = self.verify(name)
+        write_alias(self.directory, alias, info.name)
+        return info
+
+    def roll_back(self, name: str | None = None, back: int = 1) -> CheckpointInfo:
+        """Make an older checkpoint the newest again, by a copy of it, and return that.
+
+        Whatever is newer stays, so that this too can be rolled back.
+
+        Parameters
+        ----------
+        name
+            Which checkpoint; the last but `back` where it is None.
+        back
+            How many checkpoints to go back.
+
+        Raises
+        ------
+        CheckpointError
+            There is no such checkpoint, it is damaged, a run is writing here, or the disk refuses.
+        """
+        self.open()
+        names = self._names()
+        if name is None:
+            if not 0 < back < len(names):
+                raise CheckpointError(
+                    f"{self.directory} holds {len(names)} checkpoints: one cannot go back {back}"
+                )
+            name = names[-1 - back]
+        source = self.verify(name).path
+        path = self._next(names)
+        with self._written(path) as temporary:
+            for file in source.iterdir():
+                write(temporary / file.name, file.read_bytes())
+        return self.verify(path.name)
 
     def latest(self) -> CheckpointInfo | None:
         """Return the newest checkpoint, None if there is none.
@@ -259,6 +315,25 @@ class CheckpointStore:
             raise CheckpointError(f"{target} cannot be written: {_reason(error)}") from error
         return target
 
+    def _next(self, names: builtins.list[str]) -> Path:
+        return self.directory / f"{int(names[-1]) + 1 if names else 1:08d}"
+
+    @contextmanager
+    def _written(self, path: Path) -> Iterator[Path]:
+        """Lend a directory, and let it appear as `path` once all that was put there is safe."""
+        temporary = self.directory / f"{_NEW}{path.name}"
+        try:
+            self._clean()
+            temporary.mkdir()
+            yield temporary
+            synchronise_directory(temporary)
+            temporary.rename(path)
+            synchronise_directory(self.directory)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be written: {_reason(error)}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
     def _names(self) -> builtins.list[str]:
         try:
             found = [path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
@@ -272,13 +347,12 @@ class CheckpointStore:
         names = self._names()
         if not names:
             raise CheckpointError(f"{self.directory} holds no checkpoint")
-        if name is None:
-            name = names[-1]
-        if name not in names:
-            raise CheckpointError(
-                f"{self.directory} holds no checkpoint {name!r}, only {', '.join(names)}"
-            )
-        return self.directory / name
+        aliases = self.aliases()
+        found = names[-1] if name is None else aliases.get(name, name)
+        if found not in names:
+            known = ", ".join([*names, *aliases])
+            raise CheckpointError(f"{self.directory} holds no checkpoint {name!r}, only {known}")
+        return self.directory / found
 
     def _damaged(self, name: str, error: CheckpointError) -> CheckpointError:
         advice = "and no older one is whole: start anew in another directory"
@@ -297,7 +371,10 @@ class CheckpointStore:
         return CheckpointError(f"checkpoint {self.directory / name} is damaged: {error}; {advice}")
 
     def _prune(self) -> None:
+        kept = set(self.aliases().values())
         for name in self._names()[: -self.keep]:
+            if name in kept:
+                continue
             # Renamed first: a crash while it is removed must not leave half a checkpoint.
             old = self.directory / f"{_OLD}{name}"
             try:

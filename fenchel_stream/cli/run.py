@@ -18,6 +18,7 @@ FLAGS = {
     "--batch-size": ("run.batch_size", "ROWS", "records per mini-batch"),
     "--limit": ("run.limit", "ROWS", "stop after so many records"),
     "--checkpoint": ("checkpoint.directory", "DIR", "where state is kept; resumes what is there"),
+    "--from": ("checkpoint.start", "DIR/NAME", "begin from that checkpoint while DIR has none"),
     "--predictions": ("output.predictions", "FILE", "write predictions there, as JSON lines"),
     "--rejects": ("output.rejects", "FILE", "write records that cannot be learnt there"),
     "--plot": ("output.plot", "FILE", "draw the windowed metrics there at the end"),
