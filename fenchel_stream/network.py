@@ -1,7 +1,8 @@
-"""Fenchel lifted networks for dense layers: the batched algorithm (Algorithm 2 of the paper).
+"""Fenchel lifted networks: the batched algorithm (Algorithm 2 of the paper).
 
-Rows are samples. ``U_l = A_l W_l^T`` with ``A_l = [1, X_l]``, so that biases are the first column
-of ``W_l``, and ``X_{l+1} = phi(U_l)`` in feed-forward. A batch descends on the objective (13)
+Rows are samples. ``U_l = A_l W_l^T``, where in a dense layer ``A_l = [1, X_l]`` and in a
+convolution its unfolding (11), so that biases are the first column of ``W_l``; and
+``X_{l+1} = phi(U_l)`` in feed-forward. A batch descends on the objective (13)
 
     ``L(Y, U_L) + sum_l lam_l B(X_{l+1}, U_l) + rho_l ||W_l||^2 + gamma_l ||W_l - W_l^0||^2``
 
@@ -11,28 +12,20 @@ from the feed-forward point, one block of variables at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from math import sqrt
 from typing import Any
 
 import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, is_row, with_ones
+from fenchel_stream.arrays import Array, append, as_array, with_ones
+from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.layers import AveragePool2d, Dense, Layer, Shape, chained, lenet5
 from fenchel_stream.losses import Loss, get_loss
-from fenchel_stream.mixture import GammaMixture, MixtureTerm
+from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.report import StepReport
 from fenchel_stream.settings import block_order, per_layer
-from fenchel_stream.solvers import (
-    HiddenTerm,
-    OutputTerm,
-    ProximalMetric,
-    Term,
-    w_update,
-    x_update,
-)
 from fenchel_stream.variables import Variables
 
 LARGEST = 1e15
@@ -43,14 +36,17 @@ HIDDEN_GAMMA = 0.1
 
 
 class LiftedNetwork:
-    """A dense network trained by exact proximal block-coordinate steps.
+    """A network trained by exact proximal block-coordinate steps.
 
-    Build one with `LiftedNetwork.dense`.
+    Build one with `LiftedNetwork.dense`, `LiftedNetwork.lenet5`, or `LiftedNetwork.of` a list of
+    layers.
 
     Parameters
     ----------
     weights
         One array (outputs x (1 + inputs)) per layer, biases first.
+    layers
+        The map of each, by default all dense.
     activation
         Of the hidden layers: relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     loss
@@ -103,6 +99,8 @@ class LiftedNetwork:
     def __init__(
         self,
         weights: Sequence[Array],
+        layers: Sequence[Layer] | None = None,
+        *,
         activation: str = "relu",
         loss: str = "cross_entropy",
         lam: float | Sequence[float] = 0.01,
@@ -140,6 +138,7 @@ class LiftedNetwork:
             self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
         except (AssertionError, RuntimeError) as error:  # what torch raises
             raise ConfigError(f"device {device!r} cannot be used: {error}") from error
+        self.layers: list[Layer] = [Dense(len(w)) for w in weights] if layers is None else [*layers]
         self.mixture: GammaMixture | None = None
         self.configure(lam, gamma, rho, alternations, order)
 
@@ -174,7 +173,11 @@ class LiftedNetwork:
         )
         self.lam, self.gamma, self.rho, self.schedule = settings
         # NumPy takes half as long for a vector as for a matrix of one row.
-        self.vectors = self.device == "cpu" and not any(self.rho)
+        self.vectors = (
+            self.device == "cpu"
+            and not any(self.rho)
+            and all(layer.takes_vectors for layer in self.layers)
+        )
         if not auto:
             self.mixture = None
         elif self.mixture is None:
@@ -195,14 +198,79 @@ class LiftedNetwork:
         """
         if len(sizes) < 2 or min(sizes) < 0 or 0 in sizes[1:-1]:
             raise ConfigError(f"sizes are inputs, hidden units, outputs; got {sizes!r}")
+        return cls.of([Dense(units) for units in sizes[1:]], (sizes[0],), seed=seed, **settings)
+
+    @classmethod
+    def of(
+        cls,
+        layers: Sequence[Layer | AveragePool2d],
+        inputs: Shape,
+        *,
+        seed: int = 0,
+        **settings: Any,
+    ) -> LiftedNetwork:
+        """Return a network of the given layers with Xavier weights.
+
+        Parameters
+        ----------
+        layers
+            From the inputs to the outputs; the last is dense. All but the last are followed by
+            the activation; a pooling acts on what the activation of the layer below it gives.
+        inputs
+            Shape of one sample: (units,), or (height, width, channels).
+        seed
+            Of the initial weights.
+        settings
+            The parameters of `LiftedNetwork`.
+
+        Raises
+        ------
+        ConfigError
+            A layer does not fit onto the one below; the message names both shapes.
+
+        Examples
+        --------
+        >>> from fenchel_stream import LiftedNetwork
+        >>> from fenchel_stream.layers import AveragePool2d, Conv2d, Dense
+        >>> network = LiftedNetwork.of([Conv2d(8, 3), AveragePool2d(2), Dense(5)], (8, 8, 1))
+        >>> [w.shape for w in network.weights]
+        [(8, 10), (5, 73)]
+        """
         rng = np.random.default_rng(seed)
-        weights = []
-        for inputs, outputs in pairwise(sizes):
-            limit = sqrt(6.0 / max(inputs + outputs, 1))
-            w = np.zeros((outputs, 1 + inputs))
-            w[:, 1:] = rng.uniform(-limit, limit, (outputs, inputs))
-            weights.append(w)
-        return cls(weights, **settings)
+        bound = chained(layers, inputs)
+        return cls([layer.first_weights(rng) for layer in bound], bound, **settings)
+
+    @classmethod
+    def lenet5(
+        cls,
+        inputs: Shape = (28, 28, 1),
+        outputs: int = 10,
+        *,
+        seed: int = 0,
+        **settings: Any,
+    ) -> LiftedNetwork:
+        """Return LeNet-5 (LeCun et al., 1998) with average pooling, as in figures 3 and 4.
+
+        Parameters
+        ----------
+        inputs
+            (height, width, channels) of an image. Smaller ones are padded to 32 x 32, for which
+            LeNet-5 is made.
+        outputs
+            Classes.
+        seed
+            Of the initial weights.
+        settings
+            The parameters of `LiftedNetwork`.
+
+        Examples
+        --------
+        >>> from fenchel_stream import LiftedNetwork
+        >>> network = LiftedNetwork.lenet5((32, 32, 3))
+        >>> [w.shape for w in network.weights]
+        [(6, 76), (16, 151), (120, 401), (84, 121), (10, 85)]
+        """
+        return cls.of(lenet5(inputs, outputs), inputs, seed=seed, **settings)
 
     def learn_batch(self, X: Array, Y: Array) -> StepReport:
         """Learn one mini-batch.
@@ -250,16 +318,16 @@ class LiftedNetwork:
         targets = targets.reshape(outputs.shape)
         if self.mixture is not None:
             now.candidates = self.mixture.weights
-            self.mixture.score(self.loss, targets, now.inputs[-1] @ now.candidates.mT)
+            candidates = self.layers[-1].forward(now.inputs[-1], now.candidates)
+            self.mixture.score(self.loss, targets, candidates)
             now.shares = self.mixture.shares
-        before = now.copy()
-        for block, layer in self.schedule:
-            move = self._move_w if block == "W" else self._move_x
-            move(layer, self._term(layer, targets, now), now, before)
+        descent = Descent(self, targets, now.copy(), now)
+        for block in self.schedule:
+            descent.move(block)
         self.weights = now.weights
         if self.mixture is not None:
             self.mixture.weights = now.candidates
-        return StepReport(self, targets, before, now)
+        return StepReport(descent)
 
     def predict(self, X: Array) -> Array:
         """Return the outputs (m x outputs): values, or logits with cross-entropy.
@@ -282,46 +350,14 @@ class LiftedNetwork:
         decay = sum(rho * (w * w).sum() for rho, w in zip(self.rho, self.weights, strict=True))
         return float(self.loss.value(targets, outputs) + decay)
 
-    def objective_at(self, targets: Array, now: Variables, before: Variables) -> Array:
-        """Return objective (13) at `now`, its proximal terms centred and scaled by `before`.
-
-        Where gamma is ``auto``, the terms of the output layer are averages over the candidates.
-        """
-        last = len(self.lam)
-        total = sum(lam * b for lam, b in zip(self.lam, self.divergences(now), strict=True))
-        for layer, (w, w0) in enumerate(zip(now.weights, before.weights, strict=True)):
-            if layer < last or self.mixture is None:
-                total = total + self._penalty(layer, w, w0, before.inputs[layer], None)
-        if self.mixture is None:
-            return total + self.loss.value(targets, now.outputs[-1])
-        w, w0 = now.candidates, before.candidates
-        losses = self.loss.rows(targets, now.inputs[-1] @ w.mT).reshape(len(w), -1).sum(-1)
-        penalties = self._penalty(last, w, w0, before.inputs[-1], self.mixture)
-        return total + before.shares @ (losses + penalties)
-
-    def _penalty(
-        self, layer: int, w: Array, w0: Array, a: Array, mixture: GammaMixture | None
-    ) -> Array:
-        """Return ``gamma ||W - W0||^2 + rho ||W||^2``, of every candidate where there are some."""
-        gamma, rho = self._proximal(layer, a, mixture)
-        if mixture is not None:
-            gamma = gamma.reshape(-1)
-        moved, size = ((w - w0) ** 2).sum((-2, -1)), (w * w).sum((-2, -1))
-        return 0.5 * self._curvature(layer) * (gamma * moved + rho * size)
-
-    def divergences(self, now: Variables) -> list[Array]:
-        """Return ``B(X_{l+1}, U_l)``, summed over rows and units, of each hidden layer."""
-        pairs = zip(now.inputs[1:], now.outputs, strict=False)
-        return [self.activation.divergence(a[..., 1:], u).sum() for a, u in pairs]
-
     def _feed_forward(self, a: Array) -> Variables:
         if self.vectors and len(a) == 1:
             a = a[0]
-        inputs, outputs = [a], [a @ self.weights[0].T]
-        for w in self.weights[1:]:
+        inputs, outputs = [a], [self.layers[0].forward(a, self.weights[0])]
+        for layer, w in zip(self.layers[1:], self.weights[1:], strict=True):
             a = with_ones(self.activation.phi(outputs[-1]))
             inputs.append(a)
-            outputs.append(a @ w.T)
+            outputs.append(layer.forward(a, w))
         return Variables(list(self.weights), inputs, outputs, [None, *outputs[:-1]], {})
 
     def _placed(self, a: Array) -> Array:
@@ -332,76 +368,23 @@ class LiftedNetwork:
         dtype = getattr(torch, self.dtype)
         return torch.as_tensor(a, dtype=dtype, device=self.device).detach()
 
-    def _move_w(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
-        a = now.inputs[layer]
-        mixture = self.mixture if layer == len(self.lam) else None
-        if layer not in now.metrics:
-            gamma, rho = self._proximal(layer, before.inputs[layer], mixture)
-            now.metrics[layer] = ProximalMetric.of(a, gamma, rho)
-        metric, iterations = now.metrics[layer], self.w_iterations or (1 if is_row(a) else 3)
-        if mixture is None:
-            w, w0, u = now.weights[layer], before.weights[layer], now.outputs[layer]
-            now.weights[layer], now.outputs[layer] = w_update(term, metric, w, w0, u, iterations)
-        else:
-            w, w0, u = now.candidates, before.candidates, a @ now.candidates.mT
-            now.candidates, u = w_update(term, metric, w, w0, u, iterations)
-            now.weights[layer] = mixture.average(now.candidates)
-            now.outputs[layer] = mixture.average(u)
-
-    def _move_x(self, layer: int, term: Term, now: Variables, before: Variables) -> None:
-        now.metrics.pop(layer, None)
-        w, u = now.weights[layer], now.outputs[layer]
-        mixture = self.mixture if layer == len(self.lam) else None
-        if mixture is not None and isinstance(term, OutputTerm):
-            roots, w = mixture.side_by_side(now.candidates)
-            term = MixtureTerm(self.loss, term.targets, roots)
-            u = now.inputs[layer] @ w.T
-        now.sources[layer], now.inputs[layer], u = x_update(
-            term,
-            self.activation,
-            self.lam[layer - 1],
-            now.outputs[layer - 1],
-            now.sources[layer],
-            now.inputs[layer],
-            w,
-            u,
-            self.x_iterations or (2 if is_row(u) else 5),
-        )
-        now.outputs[layer] = u if mixture is None else now.inputs[layer] @ now.weights[layer].T
-
-    def _term(self, layer: int, targets: Array, now: Variables) -> Term:
-        if layer == len(self.lam):
-            return OutputTerm(self.loss, targets)
-        return HiddenTerm(self.activation, now.inputs[layer + 1][..., 1:], self.lam[layer])
-
-    def _curvature(self, layer: int) -> float:
-        if layer == len(self.lam):
-            return self.loss.curvature
-        return self.lam[layer] * self.activation.curvature
-
-    def _proximal(self, layer: int, a: Array, mixture: GammaMixture | None) -> tuple[Array, float]:
-        """Return ``2 gamma / c`` and ``2 rho / c`` for a layer whose input is `a`."""
-        scale = 2.0 / self._curvature(layer)
-        gamma: Array = self.gamma[layer]
-        if mixture is not None:
-            gamma = mixture.gammas if a.ndim == 2 else mixture.gammas[..., 0]
-        if self.gamma_unit == "absolute":
-            return scale * gamma, scale * self.rho[layer]
-        flat = a.reshape(-1)
-        rows = flat.shape[0] // a.shape[-1]
-        return gamma * (flat.dot(flat) / rows), scale * self.rho[layer]
-
     def _inputs(self, X: Array) -> Array:
         """Return X with its column of ones."""
-        if getattr(X, "ndim", None) != 2 or X.shape[1] != self.n_inputs:
-            shape = tuple(getattr(X, "shape", ()))
-            raise DataError(f"X has shape {shape}; the network takes (rows, {self.n_inputs})")
+        shape = tuple(getattr(X, "shape", ()))
+        images = self.layers[0].inputs
+        if len(images) == 3 and shape[1:] == images:
+            X = X.reshape(len(X), -1)
+        elif len(shape) != 2 or shape[1] != self.n_inputs:
+            takes = f"(rows, {self.n_inputs})"
+            if len(images) == 3:
+                takes += f" or (rows, {', '.join(map(str, images))})"
+            raise DataError(f"X has shape {shape}; the network takes {takes}")
         return with_ones(X)
 
     @property
     def n_inputs(self) -> int:
         """Number of inputs."""
-        return int(self.weights[0].shape[1]) - 1
+        return self.layers[0].n_inputs(self.weights[0])
 
     @property
     def n_outputs(self) -> int:
@@ -409,7 +392,15 @@ class LiftedNetwork:
         return int(self.weights[-1].shape[0])
 
     def grow_inputs(self, columns: Array) -> None:
-        """Append inputs with weights `columns` (units x k); where they are 0 nothing changes."""
+        """Append inputs with weights `columns` (units x k); where they are 0 nothing changes.
+
+        Raises
+        ------
+        ConfigError
+            The inputs are images.
+        """
+        if len(self.layers[0].inputs) == 3:
+            raise ConfigError(f"images of shape {self.layers[0].inputs} have no more inputs")
         self.weights[0] = append(self.weights[0], columns, axis=-1)
         if self.mixture is not None and len(self.weights) == 1:
             self.mixture.grow_inputs(columns)

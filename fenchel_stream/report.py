@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fenchel_stream.arrays import Array
 
 if TYPE_CHECKING:
-    from fenchel_stream.network import LiftedNetwork
+    from fenchel_stream.descent import Descent
     from fenchel_stream.variables import Variables
 
 
@@ -20,10 +20,22 @@ class StepReport:
     Nothing is computed, and no GPU waited for, unless a figure is asked for.
     """
 
-    network: LiftedNetwork
-    targets: Array
-    before: Variables
-    after: Variables
+    descent: Descent
+
+    @property
+    def targets(self) -> Array:
+        """What the outputs should have been."""
+        return self.descent.targets
+
+    @property
+    def before(self) -> Variables:
+        """All variables at the feed-forward point."""
+        return self.descent.before
+
+    @property
+    def after(self) -> Variables:
+        """All variables where the alternations ended."""
+        return self.descent.now
 
     @cached_property
     def objective_before(self) -> float:
@@ -38,7 +50,7 @@ class StepReport:
     @cached_property
     def divergence(self) -> list[float]:
         """Fenchel divergence ``B_l(X_{l+1}, U_l)`` of each hidden layer after the batch."""
-        return [float(b) for b in self.network.divergences(self.after)]
+        return [float(b) for b in self.descent.divergences(self.after)]
 
     @cached_property
     def displacement(self) -> list[float]:
@@ -47,4 +59,4 @@ class StepReport:
         return [float(((w - w0) ** 2).sum()) ** 0.5 for w, w0 in pairs]
 
     def _objective(self, variables: Variables) -> float:
-        return float(self.network.objective_at(self.targets, variables, self.before))
+        return float(self.descent.objective(variables))

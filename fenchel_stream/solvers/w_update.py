@@ -12,6 +12,9 @@ p x p matrix. In the *dual* form ``W = W~ + Q^T A`` with one row of ``Q`` per sa
 
 where ``tau = 2 (gamma + rho) / c``, ``U~ = A W~^T`` and ``W~ = gamma W0 / (gamma + rho)`` is the
 centre of both quadratic terms. An iteration then costs m^2 q operations and never touches ``W``.
+
+Of a convolution ``A`` is the unfolded input (11), far longer than it is wide: the primal form is
+taken, and ``A`` itself is needed for its Gram matrix only.
 """
 
 from __future__ import annotations
@@ -19,7 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fenchel_stream.arrays import Array, eye, inverse_spd
+from fenchel_stream.layers import Dense, Layer
 from fenchel_stream.solvers.terms import Term
+
+DENSE = Dense(0)
+"""Any dense layer: its weights say how large it is."""
 
 
 @dataclass(slots=True)
@@ -28,6 +35,8 @@ class ProximalMetric:
 
     Attributes
     ----------
+    layer
+        The map from ``A`` to ``U``.
     a
         Layer input with its column of ones (m x p), or one row as a vector (p,).
     gram
@@ -43,6 +52,7 @@ class ProximalMetric:
         Which form.
     """
 
+    layer: Layer
     a: Array
     gram: Array
     inverse: Array
@@ -52,7 +62,12 @@ class ProximalMetric:
 
     @classmethod
     def of(
-        cls, a: Array, weight: float | Array, decay: float = 0.0, dual: bool | None = None
+        cls,
+        a: Array,
+        weight: float | Array,
+        decay: float = 0.0,
+        dual: bool | None = None,
+        layer: Layer = DENSE,
     ) -> ProximalMetric:
         """Factorise the metric of input `a`, in the cheaper form unless `dual` says which.
 
@@ -66,17 +81,20 @@ class ProximalMetric:
         decay
             ``2 rho / c``.
         dual
-            Force the dual or the primal form of a matrix.
+            Force the dual or the primal form of a dense layer's matrix.
+        layer
+            The layer whose input it is.
         """
         tau = weight + decay
         shrink = weight / tau if decay else None
         if a.ndim == 1:
             gram = a.dot(a)
-            return cls(a, gram, 1.0 / (gram + tau), tau, shrink, dual=True)
+            return cls(layer, a, gram, 1.0 / (gram + tau), tau, shrink, dual=True)
+        layer, a = layer.reduced(a)
         if dual is None:
-            dual = a.shape[0] <= a.shape[1]
-        gram = a @ a.T if dual else a.T @ a
-        return cls(a, gram, inverse_spd(gram + tau * eye(gram)), tau, shrink, dual)
+            dual = not layer.shares_weights and a.shape[0] <= a.shape[1]
+        gram = a @ a.T if dual else layer.gram(a)
+        return cls(layer, a, gram, inverse_spd(gram + tau * eye(gram)), tau, shrink, dual)
 
 
 def w_update(
@@ -107,9 +125,9 @@ def w_update(
     if not metric.dual:
         centre = w0 if metric.shrink is None else metric.shrink * w0
         for _ in range(iterations):
-            gradient = (scale * term.gradient(u)).mT @ a + metric.tau * (w - centre)
-            w = w - gradient @ inverse
-            u = a @ w.mT
+            gradient = metric.layer.weight_gradient(scale * term.gradient(u), a)
+            w = w - (gradient + metric.tau * (w - centre)) @ inverse
+            u = metric.layer.forward(a, w)
         return w, u
     # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
     base = u if w is w0 else a @ w0.mT

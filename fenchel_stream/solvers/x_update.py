@@ -6,17 +6,20 @@ it runs on the pre-activation ``S`` of ``Z``:
 
     ``Z = phi(S),      S <- (mu U + M S - grad f(Z)) / (mu + M)``
 
-with ``M = sup phi' * curvature(h) * sigma_max(W)^2``, an upper bound of the curvature of ``f``
-relative to ``F``. ``Z`` stays in the range of ``phi`` by construction, no scalar equation is
-solved, and for ReLU it is projected gradient that keeps what the projection cut off. The objective
-never rises, and it converges at the linear rate ``M / (mu + M)``.
+with ``M = sup phi' * curvature(h) * ||W||^2``, where ``||W||`` is the norm of the layer's map, an
+upper bound of the curvature of ``f`` relative to ``F``. ``Z`` stays in the range of ``phi`` by
+construction, no scalar equation is solved, and for ReLU it is projected gradient that keeps what
+the projection cut off. The objective never rises, and it converges at the linear rate
+``M / (mu + M)``.
 """
 
 from __future__ import annotations
 
 from fenchel_stream.activations import Activation
-from fenchel_stream.arrays import Array, squared_norm_bound
+from fenchel_stream.arrays import Array
+from fenchel_stream.layers import Layer
 from fenchel_stream.solvers.terms import Term
+from fenchel_stream.solvers.w_update import DENSE
 
 
 def x_update(
@@ -29,6 +32,7 @@ def x_update(
     w: Array,
     u: Array,
     iterations: int,
+    layer: Layer = DENSE,
 ) -> tuple[Array, Array, Array]:
     """Descend on the X-sub-problem from ``Z = phi(s)``.
 
@@ -50,6 +54,8 @@ def x_update(
         Weights of the layer above and its pre-activation ``a w^T``.
     iterations
         Bregman proximal gradient steps.
+    layer
+        The layer above.
 
     Returns
     -------
@@ -57,13 +63,16 @@ def x_update(
         The same for the new X-variable.
     """
     weights = w[:, 1:]
-    m = activation.curvature * term.curvature * squared_norm_bound(weights)
+    m = activation.curvature * term.curvature * layer.norm_bound(weights)
     keep = m / (mu + m)
     pull = (1.0 - keep) * u_below
     weights = weights / (mu + m)
     a = a + 0.0
     for _ in range(iterations):
-        s = keep * s + pull - term.gradient(u) @ weights
+        # In place: of a convolution these are the largest arrays of all.
+        s = keep * s
+        s += pull
+        s -= layer.adjoint(term.gradient(u), weights)
         a[..., 1:] = activation.phi(s)
-        u = a @ w.T
+        u = layer.forward(a, w)
     return s, a, u

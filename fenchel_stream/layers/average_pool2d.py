@@ -1,0 +1,139 @@
+"""Average pooling, which has no weights: part of the map of the layer above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from fenchel_stream.arrays import Array, as_array, empty, with_ones
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.layers.layer import Layer, Shape, size
+
+
+@dataclass(frozen=True)
+class AveragePool2d:
+    """The mean of each window of an image; windows do not overlap.
+
+    Parameters
+    ----------
+    window
+        Height and width, which must divide those of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.layers import AveragePool2d
+    >>> pool = AveragePool2d(2).bound((2, 4, 1))
+    >>> pool.forward(np.arange(8.0)[None]).tolist()
+    [[2.5, 4.5]]
+    >>> pool.adjoint(np.array([[4.0, 8.0]])).tolist()
+    [[1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]]
+    """
+
+    window: int
+    inputs: Shape = ()
+
+    @property
+    def outputs(self) -> Shape:
+        """Shape of what goes out."""
+        height, width, channels = self.inputs
+        return height // self.window, width // self.window, channels
+
+    def bound(self, inputs: Shape) -> AveragePool2d:
+        """Return this pooling of images of a given shape.
+
+        Raises
+        ------
+        ConfigError
+            Windows do not fill the image.
+        """
+        window = f"{self.window} x {self.window}"
+        if len(inputs) != 3:
+            raise ConfigError(
+                f"pooling with windows of {window} takes images (height, width, channels); "
+                f"what comes in has shape {inputs}"
+            )
+        if self.window < 1 or inputs[0] % self.window or inputs[1] % self.window:
+            raise ConfigError(f"windows of {window} do not fill an image of shape {inputs}")
+        return replace(self, inputs=inputs)
+
+    def forward(self, x: Array) -> Array:
+        """Return the pooled images (samples x outputs) of `x` (samples x inputs)."""
+        tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
+        images = tensor.unflatten(1, self.inputs).permute(0, 3, 1, 2)
+        pooled = avg_pool2d(images, self.window)
+        return as_array(pooled.permute(0, 2, 3, 1).flatten(1), like=x)
+
+    def adjoint(self, g: Array) -> Array:
+        """Return the gradient in ``X`` (samples x inputs), from that in the pooled images."""
+        height, width, channels = self.outputs
+        x = empty(g, len(g), height, self.window, width, self.window, channels)
+        x[:] = (g * self.window**-2.0).reshape(len(g), height, 1, width, 1, channels)
+        return x.reshape(len(g), size(self.inputs))
+
+
+@dataclass(frozen=True)
+class Pooled(Layer):
+    """A layer on pooled images."""
+
+    pool: AveragePool2d
+    layer: Layer
+
+    @property
+    def inputs(self) -> Shape:  # type: ignore[override]
+        return self.pool.inputs
+
+    @property
+    def outputs(self) -> Shape:
+        return self.layer.outputs
+
+    @property
+    def shares_weights(self) -> bool:  # type: ignore[override]
+        return self.layer.shares_weights
+
+    def bound(self, inputs: Shape) -> Pooled:
+        pool = self.pool.bound(inputs)
+        return Pooled(pool, self.layer.bound(pool.outputs))
+
+    @property
+    def weight_shape(self) -> tuple[int, int]:
+        return self.layer.weight_shape
+
+    def first_weights(self, rng: np.random.Generator) -> Array:
+        return self.layer.first_weights(rng)
+
+    def n_inputs(self, w: Array) -> int:
+        return size(self.inputs)
+
+    def forward(self, a: Array, w: Array) -> Array:
+        layer, a = self.reduced(a)
+        return layer.forward(a, w)
+
+    def adjoint(self, g: Array, weights: Array) -> Array:
+        return self.pool.adjoint(self.layer.adjoint(g, weights))
+
+    def weight_gradient(self, g: Array, a: Array) -> Array:
+        layer, a = self.reduced(a)
+        return layer.weight_gradient(g, a)
+
+    def design(self, a: Array) -> Array:
+        layer, a = self.reduced(a)
+        return layer.design(a)
+
+    def gram(self, a: Array) -> Array:
+        layer, a = self.reduced(a)
+        return layer.gram(a)
+
+    def squared_norm(self, a: Array) -> Array:
+        layer, a = self.reduced(a)
+        return layer.squared_norm(a)
+
+    def norm_bound(self, weights: Array) -> Array:
+        # The mean of w^2 numbers shrinks squared lengths by w^2 at least.
+        return self.layer.norm_bound(weights) * self.pool.window**-2.0
+
+    def reduced(self, a: Array) -> tuple[Layer, Array]:
+        return self.layer.reduced(with_ones(self.pool.forward(a[:, 1:])))

@@ -1,0 +1,51 @@
+"""Layers one above the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.layers.average_pool2d import AveragePool2d, Pooled
+from fenchel_stream.layers.dense import Dense
+from fenchel_stream.layers.layer import Layer, Shape
+
+
+def chained(layers: Sequence[Layer | AveragePool2d], inputs: Shape) -> list[Layer]:
+    """Return the layers, each bound to the shape of what comes from below.
+
+    Parameters
+    ----------
+    layers
+        From the inputs to the outputs. A pooling becomes part of the layer above it.
+    inputs
+        Shape of one sample, (units,) or (height, width, channels).
+
+    Raises
+    ------
+    ConfigError
+        A layer does not fit onto the one below, or the last is not dense.
+
+    Examples
+    --------
+    >>> from fenchel_stream.layers import AveragePool2d, Conv2d, Dense, chained
+    >>> layers = chained([Conv2d(6, 5), AveragePool2d(2), Dense(10)], (28, 28, 1))
+    >>> [layer.weight_shape for layer in layers]
+    [(6, 26), (10, 865)]
+    """
+    if not layers or not isinstance(layers[-1], Dense):
+        raise ConfigError(f"the last layer must be dense; got {list(layers)!r}")
+    found: list[Layer] = []
+    waiting: list[AveragePool2d] = []
+    for number, layer in enumerate(layers):
+        if isinstance(layer, AveragePool2d):
+            waiting.append(layer)
+            continue
+        for pool in reversed(waiting):
+            layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with what stands below it
+        waiting = []
+        try:
+            found.append(layer.bound(inputs))
+        except ConfigError as error:
+            raise ConfigError(f"layer {number}: {error}") from error
+        inputs = found[-1].outputs
+    return found
