@@ -162,7 +162,8 @@ class Conv2d(Layer):
             x = pad(x, (0, 0, *[self.padding] * 4))
         samples, down, along, across = x.stride()
         height, width, _ = self.outputs
-        rows = x.new_ones((len(x), height, width, self.weight_shape[1]))
+        rows = x.new_empty((len(x), height, width, self.weight_shape[1]))
+        rows[..., 0] = 1.0
         # A window's row is one piece of memory for all channels, in the images and in the matrix.
         run = self.kernel * x.shape[-1]
         windows = x.as_strided(
