@@ -21,7 +21,7 @@ from fenchel_stream.activations import Activation, get_activation
 from fenchel_stream.arrays import Array, append, as_array, with_ones
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.layers import AveragePool2d, Dense, Layer, Shape, chained, lenet5
+from fenchel_stream.layers import Dense, Layer, LinearMap, Shape, chained, lenet5
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.report import StepReport
@@ -203,7 +203,7 @@ class LiftedNetwork:
     @classmethod
     def of(
         cls,
-        layers: Sequence[Layer | AveragePool2d],
+        layers: Sequence[LinearMap],
         inputs: Shape,
         *,
         seed: int = 0,

@@ -43,12 +43,12 @@ def as_dense(w: Matrix, *shape: int, pool: bool = False) -> Matrix:
     size = CONVOLUTION.kernel
     kernel = torch.from_numpy(w[:, 1:].copy()).reshape(len(w), size, size, -1).permute(0, 3, 1, 2)
 
-    def apply(x: Matrix, biases: Any = None) -> Matrix:
-        x = images(x, *shape)
+    def apply(rows: Matrix, biases: Any = None) -> Matrix:
+        x = images(rows, *shape)
         if pool:
             x = avg_pool2d(x, POOL.window)
         u = conv2d(x, kernel, biases, CONVOLUTION.stride, CONVOLUTION.padding)
-        return u.permute(0, 2, 3, 1).reshape(len(x), -1).numpy()
+        return as_numpy(u.permute(0, 2, 3, 1).reshape(len(x), -1))  # type: ignore[no-any-return]
 
     inputs = int(np.prod(shape))
     biases = apply(np.zeros((1, inputs)), torch.from_numpy(w[:, 0].copy()))

@@ -204,6 +204,7 @@ class TestChain:
             ([Conv2d(6, 5)], (8, 8, 1), "the last layer must be dense"),
             ([Dense(2), AveragePool2d(2)], (8, 8, 1), "the last layer must be dense"),
             ([], (8,), "the last layer must be dense"),
+            ([torch.nn.Flatten(), Dense(2)], (8,), "layer 0 is neither a layer"),
         ],
     )
     def test_what_does_not_fit_is_named_with_both_shapes(

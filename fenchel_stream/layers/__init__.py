@@ -4,7 +4,7 @@ from fenchel_stream.layers.average_pool2d import AveragePool2d
 from fenchel_stream.layers.chain import chained
 from fenchel_stream.layers.conv2d import Conv2d
 from fenchel_stream.layers.dense import Dense
-from fenchel_stream.layers.layer import Layer, Shape
+from fenchel_stream.layers.layer import Layer, LinearMap, Shape
 from fenchel_stream.layers.lenet5 import lenet5
 
-__all__ = ["AveragePool2d", "Conv2d", "Dense", "Layer", "Shape", "chained", "lenet5"]
+__all__ = ["AveragePool2d", "Conv2d", "Dense", "Layer", "LinearMap", "Shape", "chained", "lenet5"]

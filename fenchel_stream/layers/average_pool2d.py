@@ -10,11 +10,11 @@ from torch.nn.functional import avg_pool2d
 
 from fenchel_stream.arrays import Array, as_array, empty, with_ones
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.layers.layer import Layer, Shape, size
+from fenchel_stream.layers.layer import Layer, LinearMap, Shape, size
 
 
 @dataclass(frozen=True)
-class AveragePool2d:
+class AveragePool2d(LinearMap):
     """The mean of each window of an image; windows do not overlap.
 
     Parameters
@@ -38,18 +38,10 @@ class AveragePool2d:
 
     @property
     def outputs(self) -> Shape:
-        """Shape of what goes out."""
         height, width, channels = self.inputs
         return height // self.window, width // self.window, channels
 
     def bound(self, inputs: Shape) -> AveragePool2d:
-        """Return this pooling of images of a given shape.
-
-        Raises
-        ------
-        ConfigError
-            Windows do not fill the image.
-        """
         window = f"{self.window} x {self.window}"
         if len(inputs) != 3:
             raise ConfigError(
@@ -75,24 +67,18 @@ class AveragePool2d:
         return x.reshape(len(g), size(self.inputs))
 
 
-@dataclass(frozen=True)
 class Pooled(Layer):
     """A layer on pooled images."""
 
-    pool: AveragePool2d
-    layer: Layer
-
-    @property
-    def inputs(self) -> Shape:  # type: ignore[override]
-        return self.pool.inputs
+    def __init__(self, pool: AveragePool2d, layer: Layer) -> None:
+        self.pool = pool
+        self.layer = layer
+        self.inputs = pool.inputs
+        self.shares_weights = layer.shares_weights
 
     @property
     def outputs(self) -> Shape:
         return self.layer.outputs
-
-    @property
-    def shares_weights(self) -> bool:  # type: ignore[override]
-        return self.layer.shares_weights
 
     def bound(self, inputs: Shape) -> Pooled:
         pool = self.pool.bound(inputs)

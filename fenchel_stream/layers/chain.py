@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.layers.average_pool2d import AveragePool2d, Pooled
 from fenchel_stream.layers.dense import Dense
-from fenchel_stream.layers.layer import Layer, Shape
+from fenchel_stream.layers.layer import Layer, LinearMap, Shape
 
 
-def chained(layers: Sequence[Layer | AveragePool2d], inputs: Shape) -> list[Layer]:
+def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     """Return the layers, each bound to the shape of what comes from below.
 
     Parameters
@@ -40,6 +40,8 @@ def chained(layers: Sequence[Layer | AveragePool2d], inputs: Shape) -> list[Laye
         if isinstance(layer, AveragePool2d):
             waiting.append(layer)
             continue
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"layer {number} is neither a layer with weights nor a pooling")
         for pool in reversed(waiting):
             layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with what stands below it
         waiting = []

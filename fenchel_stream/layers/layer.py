@@ -14,7 +14,29 @@ Shape: TypeAlias = tuple[int, ...]
 """Of one sample: (units,), or (height, width, channels) of an image."""
 
 
-class Layer(ABC):
+class LinearMap(ABC):
+    """Something linear between two shapes, with weights (`Layer`) or without (`AveragePool2d`)."""
+
+    inputs: Shape
+    """Shape of what comes in, once `bound` to it."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> Shape:
+        """Shape of what goes out."""
+
+    @abstractmethod
+    def bound(self, inputs: Shape) -> LinearMap:
+        """Return this map of inputs of a given shape.
+
+        Raises
+        ------
+        ConfigError
+            It does not fit them; the message names both shapes.
+        """
+
+
+class Layer(LinearMap):
     """A linear map ``U = A(X) W^T`` with a design matrix ``A(X)`` that is linear in ``X``.
 
     Samples are rows. The input of every layer is ``a = [1, X]``, with its image, if it is one,
@@ -25,28 +47,13 @@ class Layer(ABC):
     `Dense`; a convolution has one row for each place of each image.
     """
 
-    inputs: Shape
-    """Shape of what comes in, once `bound` to it."""
-
     takes_vectors = False
     """Whether one sample may come as a vector, which costs less than a matrix of one row."""
     shares_weights = False
     """Whether the design matrix has several rows for each sample."""
 
-    @property
     @abstractmethod
-    def outputs(self) -> Shape:
-        """Shape of what goes out."""
-
-    @abstractmethod
-    def bound(self, inputs: Shape) -> Layer:
-        """Return this layer on inputs of a given shape.
-
-        Raises
-        ------
-        ConfigError
-            The layer does not fit them; the message names both shapes.
-        """
+    def bound(self, inputs: Shape) -> Layer: ...
 
     @property
     @abstractmethod

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fenchel_stream.layers.average_pool2d import AveragePool2d
 from fenchel_stream.layers.conv2d import Conv2d
 from fenchel_stream.layers.dense import Dense
-from fenchel_stream.layers.layer import Layer, Shape
+from fenchel_stream.layers.layer import LinearMap, Shape
 
 
-def lenet5(inputs: Shape, outputs: int) -> list[Layer | AveragePool2d]:
+def lenet5(inputs: Shape, outputs: int) -> list[LinearMap]:
     """Return the layers: two convolutions, each pooled by averages, and three dense ones.
 
     They are made for images of 32 x 32; others are padded to that size with zeros.
