@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Mapping
 from numbers import Real
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
@@ -16,6 +13,7 @@ from river import base, metrics
 from fenchel_stream.classifier import FenchelClassifier
 from fenchel_stream.config import Config
 from fenchel_stream.errors import ConfigError
+from fenchel_stream.importing import find_function
 from fenchel_stream.preprocessing import pipeline
 from fenchel_stream.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 
@@ -43,7 +41,11 @@ def build_model(config: Config) -> base.Estimator:
     """
     settings = dict(config.model)
     factory = settings.pop("factory", None)
-    make = ESTIMATORS[config.source.kind] if factory is None else _find(factory)
+    make: Any = (
+        ESTIMATORS[config.source.kind]
+        if factory is None
+        else find_function(factory, "model.factory")
+    )
     parameters = _checked(make, settings)
     try:
         model = make(**parameters)
@@ -88,22 +90,6 @@ def _is_number(metric: metrics.base.Metric) -> bool:
         return isinstance(metric.get(), Real)
     except NotImplementedError:
         return False
-
-
-def _find(factory: Any) -> Any:
-    module, colon, name = str(factory).partition(":")
-    if not (module and colon and name):
-        raise ConfigError(f"model.factory {factory!r} is not of the form module:function")
-    # A module beside the configuration is found as by `python -m`.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"model.factory {factory!r}: {error}") from error
-    if not callable(make):
-        raise ConfigError(f"model.factory {factory!r}: {name} cannot be called")
-    return make
 
 
 def _checked(make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class SourceTable(Table, frozen=True):
     Attributes
     ----------
     url
-        As ``csv:flights.csv.gz``, ``jsonl:-``, ``parquet:FILE`` or ``river:Phishing``.
+        As ``csv:flights.csv.gz``, ``jsonl:-``, ``parquet:FILE``, ``river:Phishing`` or
+        ``kafka://host:9092/topic``.
     target
         The column to predict; a list of them for several targets.
     kind
@@ -180,6 +181,8 @@ class Config(Table, frozen=True):
         Parameters of the Fenchel estimator for the kind of target, or
         ``factory = "module:function"`` and the arguments of that function, which returns any
         River model.
+    kafka
+        Options of the Kafka client, for every address of the scheme ``kafka``.
 
     Examples
     --------
@@ -200,6 +203,11 @@ class Config(Table, frozen=True):
     run: RunTable = RunTable()
     output: OutputTable = OutputTable()
     checkpoint: CheckpointTable | None = None
+    kafka: dict[str, Any] = {}
+
+    def client(self, url: str) -> dict[str, Any]:
+        """Return what a source or sink at `url` needs to know beside options of its own."""
+        return {"client": self.kafka} if self.kafka and url.startswith("kafka:") else {}
 
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint must agree on: everything that decides what is learnt."""

@@ -34,7 +34,7 @@ from fenchel_stream.prequential import Prequential, Step
 from fenchel_stream.rejects import RejectLog
 from fenchel_stream.report import StepReport
 from fenchel_stream.rows import REASONS, CheckedRows, RowCheck
-from fenchel_stream.source import Batch, Position, open_source
+from fenchel_stream.source import Batch, LiveSource, Position, open_source
 from fenchel_stream.stop import StopSignals
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Learner:
     def __init__(self, config: Config) -> None:
         self.config = config
         source, features, run = config.source, config.features, config.run
-        self.source = open_source(source.url, **source.options)
+        self.source = open_source(source.url, **source.options, **config.client(source.url))
         self.check = RowCheck(
             source.target,
             source.kind,
@@ -122,13 +122,18 @@ class Learner:
             bar = held.enter_context(self._bar())
             held.enter_context(logging_redirect_tqdm())
             start = time.perf_counter() - self.seconds
-            batches = iter(self.source.batches(self.config.run.batch_size, self.position))
+            live = isinstance(self.source, LiveSource)
+            batches = self.source.batches(self.config.run.batch_size, self.position)
+            # Now, not at some later collection: a broker should know that nobody reads on.
+            held.callback(getattr(batches, "close", lambda: None))
+            batches = iter(batches)
             since = 0  # batches after the last checkpoint
             while limit is None or self.records < limit:
                 self._turn()
-                if (batch := stop.next(batches)) is None:
+                if (batch := stop.next(batches, interrupt=not live)) is None:
                     break
                 if not (batch.where or batch.rejects):
+                    self.position = batch.position
                     continue  # the source has nothing new
                 self._learn(batch)
                 since += 1
@@ -261,6 +266,8 @@ class Learner:
                 raise
             log.error("%s; learning goes on, and the checkpoint before stays valid", error)
             return False
+        if isinstance(self.source, LiveSource) and self.position is not None:
+            self.source.saved(self.position)
         if self.monitor is not None:
             self.monitor.checkpoint()
         return True

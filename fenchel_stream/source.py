@@ -113,6 +113,22 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source without end, such as a topic of a broker.
+
+    While nothing comes, its `batches` yields a batch without records about twice a second, and
+    never waits for longer: the runner looks at signals then, and never interrupts it.
+    """
+
+    def saved(self, position: Position) -> None:
+        """Hear that everything before `position` is in a checkpoint.
+
+        A failure to pass that on must not end a run: it is logged.
+        """
+        ...
+
+
 def open_source(url: str, **options: Any) -> Source:
     """Return the source that `url` names.
 

@@ -54,12 +54,15 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def next(self, items: Iterator[T]) -> T | None:
-        """Return the next of `items`; None at their end, or as soon as a signal has come."""
+    def next(self, items: Iterator[T], interrupt: bool = True) -> T | None:
+        """Return the next of `items`; None at their end, or once a signal has come.
+
+        Without `interrupt` a wait is not broken off: the next item must come soon of itself.
+        """
         # The handler raises only while `_waiting` is true, which is within this try alone; a
         # signal that comes just before is seen in `came`.
         try:
-            self._waiting = True
+            self._waiting = interrupt
             item = None if self.came else next(items, None)
             self._waiting = False
         except _WaitEndedError:

@@ -35,6 +35,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "commit at revocation": "refuses it",
         "large messages": "refuses 3 MB",
         "long poll": "answers a fetch at once, even with nothing",
+        "topic ids": "tells none",
         "durability": "loses what it acknowledged in the last second before a SIGKILL",
     },
     "tansu": {

@@ -58,3 +58,9 @@ class Slow(base.MiniBatchTransformer):
 
     def transform_one(self, x: dict[Any, Any]) -> dict[Any, Any]:
         return x
+
+
+def decode_pairs(raw: bytes) -> dict[str, float]:
+    """Decode a value like ``a=1``."""
+    name, value = raw.decode().split("=")
+    return {name: float(value)}

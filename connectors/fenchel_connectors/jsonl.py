@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from fenchel_connectors.decoding import decode, decode_all
 from fenchel_connectors.lines import (
-    LINE_LIMIT,
     Lines,
     check_file,
     count_lines,
@@ -27,11 +23,11 @@ from fenchel_stream.source import Batch, Position, Reject
 class JsonlSource:
     r"""Rows of a file with one JSON object a line.
 
-    A batch has the union of its rows' keys, null where a row lacks one; of a key that a row has
-    twice, the last value counts. Nested objects and lists stay in the frame as Python objects, so
-    that a nested column nobody learns from costs no row; so do columns of mixed types. A record is
-    found by its physical line (``events.jsonl:17``, ``stdin:17``; the first is line 1). Blank lines
-    are no records. A line is set aside, and costs no other, when it is
+    A batch has the union of its rows' keys, null where a row lacks one. Nested objects and lists
+    stay in the frame as Python objects, so that a nested column nobody learns from costs no row;
+    so do columns of mixed types. A record is found by its physical line (``events.jsonl:17``,
+    ``stdin:17``; the first is line 1). Blank lines are no records. A line is set aside, and costs
+    no other, when it is
 
     - ``malformed``: not JSON,
     - ``invalid_utf8``: not UTF-8,
@@ -39,6 +35,7 @@ class JsonlSource:
     - ``non_finite``: it holds NaN, Infinity or a number too large for a float, none of which is
       JSON,
     - ``non_object``: it is JSON, but no object,
+    - ``duplicate_keys``: an object in it has a key twice, and nobody knows which value counts,
     - ``oversized``: longer than 16 MiB.
 
     Parameters
@@ -118,13 +115,8 @@ class JsonlSource:
 def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Take `size` records if each of the next lines is a good one; else take nothing."""
     raw = lines.peek(size)[:size]
-    try:
-        rows = list(map(orjson.loads, raw))
-    except orjson.JSONDecodeError:
-        return [], []
-    if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
-        return [], []
-    lines.take(len(raw))
+    rows = decode_all(raw)
+    lines.take(len(rows))
     return rows, raw
 
 
@@ -141,7 +133,7 @@ def _careful(
         lines.take(1)
         if not raw.strip():
             continue
-        row, fault, detail = _parse(raw)
+        row, fault, detail = decode(raw)
         if fault:
             where = f"{lines.name}:{lines.line}"
             rejects.append(Reject(where, fault, readable(raw), detail, raw))
@@ -150,46 +142,3 @@ def _careful(
             originals.append(raw)
             numbers.append(lines.line)
     return rows, originals, numbers, rejects
-
-
-def _parse(raw: bytes) -> tuple[dict[str, Any], str, str]:
-    """Return the object on a line, or why there is none: a reason and its detail."""
-    if len(raw) >= LINE_LIMIT:
-        return {}, "oversized", f"longer than {LINE_LIMIT} bytes"
-    try:
-        row = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return {}, _fault(raw, error), str(error)
-    if not isinstance(row, dict):
-        return {}, "non_object", f"{type(row).__name__} where an object belongs"
-    return row, "", ""
-
-
-def _fault(raw: bytes, error: orjson.JSONDecodeError) -> str:
-    """Name what keeps a line from being read: Python's slower parser can tell more."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        return "invalid_utf8"
-    if "depth" in str(error) or "ecursion" in str(error):
-        return "too_deep"
-    try:
-        json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_finite)
-    except _NonFiniteError:
-        return "non_finite"
-    except RecursionError:
-        return "too_deep"
-    except ValueError:
-        pass
-    return "malformed"
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise _NonFiniteError
-    return number
-
-
-class _NonFiniteError(Exception):
-    """A number that JSON or a float cannot hold."""

@@ -83,6 +83,9 @@ def test_types_of_columns(tmp_path: Path) -> None:
         (b'"x"', "non_object"),
         (b'{"a":"\xff"}', "invalid_utf8"),
         (b"\xff", "invalid_utf8"),
+        (b'{"a":1,"a":2}', "duplicate_keys"),
+        (b'{"a":{"b" : 1,"b":1}}', "duplicate_keys"),
+        (b'{"a":[{"b":":","\\u0062":1}]}', "duplicate_keys"),
         (b'{"a":NaN}', "non_finite"),
         (b'{"a":-Infinity}', "non_finite"),
         (b'{"a":1e999}', "non_finite"),
@@ -103,7 +106,7 @@ def test_bad_line_costs_itself_alone(tmp_path: Path, line: bytes, reason: str) -
 
 def test_line_too_long_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "LINE_LIMIT", 64)
-    monkeypatch.setattr("fenchel_connectors.jsonl.LINE_LIMIT", 64)
+    monkeypatch.setattr("fenchel_connectors.decoding.LINE_LIMIT", 64)
     source = write(tmp_path, b'{"a":1}\n{"a":"' + b"x" * 1000 + b'"}\n{"a":2}\n')
     batch = only(source)
     assert batch.rows["a"].to_list() == [1, 2]

@@ -1,0 +1,132 @@
+"""Options of the Kafka client: as the user gives them, with secrets from elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fenchel_stream.errors import ConfigError
+
+DEFAULTS: dict[str, Any] = {
+    "allow_auto_create_topics": False,
+    "bootstrap_timeout_ms": 5000,
+    "isolation_level": "read_committed",
+    "reconnect_backoff_max_ms": 1000,
+}
+"""Where ours differ from those of the client: a topic that is misspelt is not made, what a
+transaction takes back is not learnt, and a broker that returns is found within a second."""
+
+FORCED: dict[str, Any] = {"auto_offset_reset": "none", "enable_auto_commit": False}
+"""Where any other value would lose records or learn them twice."""
+
+_INSTEAD = {
+    "auto_offset_reset": "start and reset in [source.options] say where to read",
+    "enable_auto_commit": "positions are in the checkpoint, and are committed after each",
+    "key_deserializer": "keys stay bytes",
+    "value_deserializer": "decoder in [source.options] names a function",
+}
+_SECRET = re.compile("password|secret|token", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class ClientOptions:
+    """Options for clients of one cluster.
+
+    Parameters
+    ----------
+    table
+        Options by the names of kafka-python. In text, ``${NAME}`` stands for a variable of the
+        environment; ``NAME_file = "PATH"`` stands for ``NAME`` with the content of a file.
+    servers
+        ``host:port``, several parted by commas, or empty where the table has `bootstrap_servers`.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set, a file cannot be read, or an option would break the promise that
+        each record is learnt once.
+
+    Examples
+    --------
+    >>> from fenchel_connectors.kafka.client import ClientOptions
+    >>> options = ClientOptions({"client_id": "mine", "sasl_plain_password": "s3cret"}, "a:9092")
+    >>> options.values["bootstrap_servers"], options.values["isolation_level"]
+    (['a:9092'], 'read_committed')
+    >>> options.scrub("wrong password: s3cret")
+    'wrong password: ***'
+    """
+
+    def __init__(self, table: Mapping[str, Any], servers: str) -> None:
+        self._secrets: set[str] = set()
+        values = dict(self._resolve(key, value) for key, value in table.items())
+        for key in values.keys() & _INSTEAD.keys():
+            raise ConfigError(f"kafka.{key} cannot be set: {_INSTEAD[key]}")
+        if servers and "bootstrap_servers" in values:
+            raise ConfigError("kafka.bootstrap_servers: the address names brokers already")
+        if servers:
+            values["bootstrap_servers"] = servers.split(",")
+        if "bootstrap_servers" not in values:
+            raise ConfigError(
+                "no broker is named: kafka://host:9092/topic does, or kafka.bootstrap_servers"
+            )
+        if isinstance(values.get("api_version"), list):  # TOML has no tuples
+            values["api_version"] = tuple(values["api_version"])
+        self.values = {**DEFAULTS, **values, **FORCED}
+        _quieten()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(sorted(self.values))})"
+
+    @property
+    def servers(self) -> str:
+        """The brokers to ask first, in words."""
+        servers = self.values["bootstrap_servers"]
+        return servers if isinstance(servers, str) else ",".join(servers)
+
+    def of(self, client: Any) -> dict[str, Any]:
+        """Return the options that a class of clients knows."""
+        return {key: value for key, value in self.values.items() if key in client.DEFAULT_CONFIG}
+
+    def scrub(self, text: object) -> str:
+        """Return a text without the secrets."""
+        clean = str(text)
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            clean = clean.replace(secret, "***")
+        return clean
+
+    def _resolve(self, key: str, value: Any) -> tuple[str, Any]:
+        secret = _SECRET.search(key) is not None
+        if isinstance(value, str) and key.endswith("_file"):
+            key, value, secret = key.removesuffix("_file"), _read(key, value), True
+        elif isinstance(value, str) and _VARIABLE.search(value):
+            secret = True
+            value = _VARIABLE.sub(lambda found: self._variable(key, found[1]), value)
+        if secret and isinstance(value, str) and value:
+            self._secrets.add(value)
+        return key, value
+
+    def _variable(self, key: str, name: str) -> str:
+        try:
+            value = os.environ[name]
+        except KeyError:
+            raise ConfigError(f"kafka.{key}: the variable {name} is not set") from None
+        if value:
+            self._secrets.add(value)
+        return value
+
+
+def _quieten() -> None:
+    """Keep the client's log above DEBUG, where it writes down passwords, whatever the root's is."""
+    logger = logging.getLogger("kafka")
+    logger.setLevel(max(logger.level, logging.WARNING))
+
+
+def _read(key: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"kafka.{key}: {path}: {error}") from error

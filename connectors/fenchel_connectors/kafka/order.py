@@ -1,0 +1,60 @@
+"""One order of the records of several partitions, whatever the order in which they arrive."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from operator import attrgetter
+from typing import Any
+
+from fenchel_connectors.kafka.reader import Reader
+
+AHEAD = 10_000
+"""Records that wait for those of another partition before no more like them are fetched."""
+
+CHUNK = 500  # records that are fetched at once
+
+
+class InOrder:
+    """Records by offset, and by partition where offsets are the same.
+
+    A record comes once no other can come before it: a partition that gets nothing holds up those
+    that do.
+
+    Parameters
+    ----------
+    reader
+        Where the records arrive.
+
+    Attributes
+    ----------
+    offsets
+        The next record of each partition.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.offsets = dict(reader.offsets)
+        self._held: dict[int, deque[Any]] = defaultdict(deque)
+        self._ready: list[Any] = []
+
+    def poll(self, count: int) -> list[Any]:
+        """Return at most `count` records whose turn it is, without waiting for more."""
+        if len(self._ready) < count:
+            self._fetch()
+        records = self._ready[:count]
+        del self._ready[:count]
+        for record in records:
+            self.offsets[record.partition] = record.offset + 1
+        return records
+
+    def _fetch(self) -> None:
+        for record in self.reader.poll(CHUNK):
+            self._held[record.partition].append(record)
+        offset, last = self.reader.frontier()
+        turn: list[Any] = []
+        for partition, records in self._held.items():
+            end = offset + (partition < last)
+            while records and records[0].offset < end:
+                turn.append(records.popleft())
+        self._ready += sorted(turn, key=attrgetter("offset", "partition"))
+        self.reader.pause(sum(map(len, self._held.values())) > AHEAD, but=last)

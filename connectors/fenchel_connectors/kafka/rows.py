@@ -1,0 +1,114 @@
+"""From records of Kafka to rows: decoded, checked, and with what stands beside the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from fenchel_connectors.decoding import Decoded, decode, decode_all
+from fenchel_connectors.lines import readable
+from fenchel_connectors.records import to_frame
+from fenchel_stream.source import Batch, Position, Reject
+
+Decoder = Callable[[bytes], Mapping[str, Any]]
+
+
+class Rows:
+    """What makes batches of the records of a topic.
+
+    Parameters
+    ----------
+    decoder
+        Makes a row of the bytes of a value; JSON by default. Any exception that it raises sets the
+        record aside as ``undecodable``.
+    key, timestamp
+        Columns for the key, as text, and for the milliseconds since 1970; none if None.
+    headers
+        Headers, each of which becomes a column of its name, as text.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder | None = None,
+        *,
+        key: str | None = None,
+        timestamp: str | None = None,
+        headers: Sequence[str] = (),
+    ) -> None:
+        self.decoder = decoder
+        self.key = key
+        self.timestamp = timestamp
+        self.headers = list(headers)
+
+    def batch(self, records: list[Any], position: Position) -> Batch:
+        """Return the batch of some records, after which reading goes on at `position`."""
+        rejects: list[Reject] = []
+        rows = self._all(records)
+        if not rows:
+            rows, records, rejects = self._each(records)
+        keys = pl.Series("key", [_text(record.key) for record in records], pl.String)
+        times = pl.Series("timestamp", [record.timestamp for record in records], pl.Int64)
+        times = times.set(times < 0, None)
+        return Batch(
+            to_frame(rows).with_columns(self._columns(records, keys, times)),
+            list(map(place, records)),
+            position,
+            rejects,
+            keys=keys,
+            times=times / 1000,
+            originals=[record.value for record in records],
+        )
+
+    def _all(self, records: list[Any]) -> list[dict[str, Any]]:
+        """Return the rows if JSON is asked for and all records are good ones."""
+        raw = [record.value for record in records]
+        return [] if self.decoder is not None or None in raw else decode_all(raw)
+
+    def _each(self, records: list[Any]) -> tuple[list[dict[str, Any]], list[Any], list[Reject]]:
+        rows, good, rejects = [], [], []
+        for record in records:
+            row, fault, detail = self._decode(record.value)
+            if fault:
+                raw = "" if record.value is None else readable(record.value)
+                rejects.append(Reject(place(record), fault, raw, detail, record.value, record.key))
+            else:
+                rows.append(row)
+                good.append(record)
+        return rows, good, rejects
+
+    def _decode(self, value: bytes | None) -> Decoded:
+        if value is None:
+            return {}, "null_value", "a key without a value, which deletes in a compacted topic"
+        if self.decoder is None:
+            return decode(value)
+        try:
+            return dict(self.decoder(value)), "", ""
+        except Exception as error:  # noqa: BLE001 - it runs any code
+            return {}, "undecodable", f"{type(error).__name__}: {error}"
+
+    def _columns(self, records: list[Any], keys: pl.Series, times: pl.Series) -> list[pl.Series]:
+        """Return what stands beside the values; a column of that name in the rows gives way."""
+        columns = []
+        if self.key is not None:
+            columns.append(keys.alias(self.key))
+        if self.timestamp is not None:
+            columns.append(times.alias(self.timestamp))
+        if self.headers:
+            found = [dict(record.headers) for record in records]
+            columns += [
+                pl.Series(name, [_text(one.get(name)) for one in found], pl.String)
+                for name in self.headers
+            ]
+        return columns
+
+
+def place(record: Any) -> str:
+    """Return where a record stands, as ``flights:0:17``: topic, partition, offset."""
+    return f"{record.topic}:{record.partition}:{record.offset}"
+
+
+def _text(raw: bytes | None) -> str | None:
+    """Return what a key or a header says, with escapes for bytes that are no text."""
+    return None if raw is None else raw.decode("utf-8", "backslashreplace")
