@@ -39,6 +39,8 @@ class Activation(ABC):
     lower: float = -inf
     upper: float = inf
     """Ends of the range of ``phi``."""
+    code: int = -1
+    """Its number in `kernels`, where single rows are learnt by compiled loops; -1 without."""
 
     @abstractmethod
     def phi(self, u: Array) -> Array:
@@ -75,6 +77,8 @@ def _softplus(u: Array) -> Array:
 class Identity(Activation):
     """``phi(u) = u``; ``F(v) = v^2 / 2``."""
 
+    code = 0
+
     def phi(self, u: Array) -> Array:
         return u
 
@@ -91,6 +95,7 @@ class Identity(Activation):
 class ReLU(Activation):
     """``phi(u) = max(u, 0)``; ``F(v) = v^2 / 2`` on ``v >= 0``, equation (5)."""
 
+    code = 1
     lower = 0.0
 
     def phi(self, u: Array) -> Array:
@@ -109,6 +114,7 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """``phi(u) = max(u, slope u)``."""
 
+    code = 2
     slope = 0.01
 
     def phi(self, u: Array) -> Array:
@@ -127,6 +133,7 @@ class LeakyReLU(Activation):
 class Tanh(Activation):
     """``phi(u) = tanh(u)``; ``F`` is the entropy of a coin with mean ``v``."""
 
+    code = 3
     lower, upper = -1.0, 1.0
 
     def phi(self, u: Array) -> Array:
@@ -147,6 +154,7 @@ class Tanh(Activation):
 class Sigmoid(Activation):
     """``phi(u) = 1 / (1 + exp(-u))``; ``F(v) = v log v + (1 - v) log(1 - v)``."""
 
+    code = 4
     curvature = 0.25
     lower, upper = 0.0, 1.0
 
@@ -167,6 +175,7 @@ class Sigmoid(Activation):
 class Softplus(Activation):
     """``phi(u) = log(1 + exp(u))``; ``F*`` is ``-Li2(-exp(u))``, the dilogarithm."""
 
+    code = 5
     lower = 0.0
     # B_2k / (2k + 1)! for k = 1 ... 8: the next term is below 1e-18 at the series' end, w = log 2.
     _bernoulli = tuple(
@@ -205,6 +214,7 @@ class Softplus(Activation):
 class ELU(Activation):
     """``phi(u) = u`` for ``u > 0`` and ``exp(u) - 1`` otherwise."""
 
+    code = 6
     lower = -1.0
 
     def phi(self, u: Array) -> Array:

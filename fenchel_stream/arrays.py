@@ -41,14 +41,11 @@ def as_numpy(x: Any) -> Array:
     return x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def is_row(x: Array) -> bool:
-    """Whether `x` is one row, as a vector or as a matrix."""
-    return bool(x.ndim == 1 or x.shape[0] == 1)
-
-
 def append(x: Array, block: Any, axis: int) -> Array:
     """Return `x` with `block` behind it along `axis`."""
-    return namespace(x).concatenate([x, as_array(block, like=x)], axis)
+    appended = namespace(x).concatenate([x, as_array(block, like=x)], axis)
+    # Compiled loops want one layout, and NumPy takes that of its operands.
+    return appended if namespace(x) is torch else np.ascontiguousarray(appended)
 
 
 def empty(like: Array, *shape: int) -> Array:
@@ -82,19 +79,15 @@ def eye(like: Array) -> Array:
 
 
 def row_max(x: Array) -> Array:
-    """Return the largest element of each row (rows x 1), of a vector a number."""
-    if namespace(x) is np:
-        # Of a vector's few elements Python finds the largest sooner.
-        return max(x.tolist()) if x.ndim == 1 else np.maximum.reduce(x, axis=-1, keepdims=True)
-    return x.amax(-1, keepdim=True)
+    """Return the largest element of each row (rows x 1)."""
+    return x.max(-1, keepdims=True) if namespace(x) is np else x.amax(-1, keepdim=True)
 
 
 def row_sum(x: Array) -> Array:
-    """Return the sum of each row (rows x 1), of a vector a number."""
+    """Return the sum of each row (rows x 1)."""
     if namespace(x) is np:
         # NumPy's reductions take several times as long as a product for a few elements.
-        ones = _ones(x.shape[-1], x.dtype)
-        return x.dot(ones) if x.ndim == 1 else (x @ ones)[..., None]
+        return (x @ _ones(x.shape[-1], x.dtype))[..., None]
     return x.sum(-1, keepdim=True)
 
 

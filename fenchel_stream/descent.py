@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fenchel_stream.arrays import Array, is_row
+from fenchel_stream.arrays import Array
 from fenchel_stream.mixture import GammaMixture, MixtureTerm
+from fenchel_stream.row_step import W_ITERATIONS, X_ITERATIONS
 from fenchel_stream.settings import Block
 from fenchel_stream.solvers import (
     HiddenTerm,
@@ -78,7 +79,8 @@ class Descent:
         if layer not in now.metrics:
             gamma, rho = self._proximal(layer, mixture)
             now.metrics[layer] = ProximalMetric.of(a, gamma, rho, layer=network.layers[layer])
-        metric, iterations = now.metrics[layer], network.w_iterations or (1 if is_row(a) else 3)
+        iterations = network.w_iterations or (W_ITERATIONS if len(a) == 1 else 3)
+        metric = now.metrics[layer]
         if mixture is None:
             w, w0, u = now.weights[layer], before.weights[layer], now.outputs[layer]
             now.weights[layer], now.outputs[layer] = w_update(term, metric, w, w0, u, iterations)
@@ -107,7 +109,7 @@ class Descent:
             now.inputs[layer],
             w,
             u,
-            network.x_iterations or (2 if is_row(u) else 5),
+            network.x_iterations or (X_ITERATIONS if len(u) == 1 else 5),
             above,
         )
         if mixture is not None:
@@ -141,7 +143,7 @@ class Descent:
         scale = 2.0 / self._curvature(layer)
         gamma: Array = network.gamma[layer]
         if mixture is not None:
-            gamma = mixture.gammas if a.ndim == 2 else mixture.gammas[..., 0]
+            gamma = mixture.gammas
         if network.gamma_unit == "absolute":
             return scale * gamma, scale * network.rho[layer]
         rows = a.shape[0] if a.ndim == 2 else 1

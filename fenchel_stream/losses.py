@@ -29,6 +29,8 @@ class Loss(ABC):
 
     curvature: float
     """Upper bound of the largest eigenvalue of the Hessian in one row of ``U``."""
+    code: int = -1
+    """Its number in `kernels`, as of an activation."""
 
     @abstractmethod
     def encode(self, y: Array, like: Array) -> Array:
@@ -51,6 +53,7 @@ class SquaredError(Loss):
     """``sum (u - y)^2 / 2`` over rows and outputs."""
 
     curvature = 1.0
+    code = 0
 
     def encode(self, y: Array, like: Array) -> Array:
         return _as_matrix(y, like)
@@ -66,6 +69,7 @@ class CrossEntropy(Loss):
     """Softmax cross-entropy; its curvature is at most 1/2 (Boehning, 1992)."""
 
     curvature = 0.5
+    code = 1
 
     def encode(self, y: Array, like: Array) -> Array:
         """Return `y`, integer classes (m,) or probabilities (m x p), as probabilities."""

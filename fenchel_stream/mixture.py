@@ -15,8 +15,6 @@ layer's terms averaged over the candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
-from operator import mul
 
 import numpy as np
 
@@ -111,9 +109,6 @@ class GammaMixture:
         """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
         xp = namespace(outputs)
         losses = loss.rows(targets, outputs)
-        if losses.ndim == 1:
-            self._score_row(losses.tolist())
-            return
         count = losses.shape[1]
         self.rows = min(self.rows + count, max(HORIZON, count))
         self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
@@ -121,22 +116,6 @@ class GammaMixture:
         shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
         stay = (1.0 - SPREAD) ** count
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
-
-    def _score_row(self, losses: list[float]) -> None:
-        # A handful of numbers: plain floats take a fifth of the time of NumPy's calls.
-        shares = self.shares.tolist()
-        self.rows = min(self.rows + 1, HORIZON)
-        typical = sum(map(mul, shares, losses))
-        self.level = float(self.level + (typical - self.level) / self.rows)
-        scale, best = 1.0 / (self.level + 1e-12), min(losses)
-        top = min(best * scale, WORST)
-        shares = [
-            share * exp(ETA * (top - min(loss * scale, WORST)))
-            for share, loss in zip(shares, losses, strict=True)
-        ]
-        stay, spread = (1.0 - SPREAD) / sum(shares), SPREAD / len(shares)
-        moved = [stay * share + spread for share in shares]
-        self.shares = np.array(moved, self.weights.dtype)
 
     def average(self, values: Array) -> Array:
         """Return the average of the candidates' `values` by their shares."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fenchel_stream import kernels
 from fenchel_stream.arrays import Array, holds_nan
 
 ROUNDING = 1e-12
@@ -41,14 +42,14 @@ class Moments:
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x` (rows x columns)."""
+        if len(x) == 1:
+            kernels.follow(x[0], self.count, self.mean, self.squares)
+            return
         if holds_nan(x):
             present = ~np.isnan(x)
             count = present.sum(axis=0)
             mean = np.where(present, x, 0.0).sum(axis=0) / np.maximum(count, 1)
             squares = (np.where(present, x - mean, 0.0) ** 2).sum(axis=0)
-        elif len(x) == 1:
-            self._update_row(x[0])
-            return
         else:
             count, mean = float(len(x)), x.mean(axis=0)
             squares = ((x - mean) ** 2).sum(axis=0)
@@ -57,17 +58,6 @@ class Moments:
         moved = shift * (count / np.maximum(total, 1.0))
         self.squares = self.squares + squares + self.count * moved * shift
         self.mean = self.mean + moved
-        self.count = total
-
-    def _update_row(self, x: Array) -> None:
-        # Half the calls of the general case, which are what a row costs.
-        total = self.count + 1.0
-        shift = x - self.mean
-        moved = shift / total
-        self.mean = self.mean + moved
-        moved *= self.count
-        moved *= shift
-        self.squares = self.squares + moved
         self.count = total
 
     @property

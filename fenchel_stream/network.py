@@ -18,13 +18,14 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, with_ones
+from fenchel_stream.arrays import Array, append, as_array, empty, with_ones
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.layers import Dense, Layer, LinearMap, Shape, chained, lenet5
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.report import StepReport
+from fenchel_stream.row_step import RowStep
 from fenchel_stream.settings import block_order, per_layer
 from fenchel_stream.variables import Variables
 
@@ -172,16 +173,11 @@ class LiftedNetwork:
             alternations * block_order(order, depth),
         )
         self.lam, self.gamma, self.rho, self.schedule = settings
-        # NumPy takes half as long for a vector as for a matrix of one row.
-        self.vectors = (
-            self.device == "cpu"
-            and not any(self.rho)
-            and all(layer.takes_vectors for layer in self.layers)
-        )
         if not auto:
             self.mixture = None
         elif self.mixture is None:
             self.mixture = GammaMixture(self.weights[-1])
+        self.row_step = RowStep(self) if RowStep.serves(self) else None
 
     @classmethod
     def dense(cls, sizes: Sequence[int], *, seed: int = 0, **settings: Any) -> LiftedNetwork:
@@ -312,10 +308,10 @@ class LiftedNetwork:
     def step(self, a: Array, y: Array) -> StepReport:
         """Learn a batch whose input `a` carries its column of ones and was checked."""
         a = self._placed(a)
+        if self.row_step is not None and len(a) == 1:
+            return self._learn_row(self.row_step, a, as_array(y, like=a))
         now = self._feed_forward(a)
-        outputs = now.outputs[-1]
-        targets = self.loss.encode(as_array(y, like=a), outputs.reshape(len(a), -1))
-        targets = targets.reshape(outputs.shape)
+        targets = self.loss.encode(as_array(y, like=a), now.outputs[-1])
         if self.mixture is not None:
             now.candidates = self.mixture.weights
             candidates = self.layers[-1].forward(now.inputs[-1], now.candidates)
@@ -329,6 +325,14 @@ class LiftedNetwork:
             self.mixture.weights = now.candidates
         return StepReport(descent)
 
+    def _learn_row(self, row_step: RowStep, a: Array, y: Array) -> StepReport:
+        targets = self.loss.encode(y, empty(a, 1, self.n_outputs))[0]
+        before, now = row_step.learn(self.weights, self.mixture, a[0], targets)
+        self.weights = now.weights
+        if self.mixture is not None:
+            self.mixture.weights = now.candidates
+        return StepReport(Descent(self, targets, before, now))
+
     def predict(self, X: Array) -> Array:
         """Return the outputs (m x outputs): values, or logits with cross-entropy.
 
@@ -338,21 +342,22 @@ class LiftedNetwork:
 
     def outputs(self, a: Array, like: Array | None = None) -> Array:
         """Return the outputs of an input `a` that carries its column of ones, as `like` or `a`."""
-        outputs = self._feed_forward(self._placed(a)).outputs[-1]
-        outputs = outputs.reshape(len(a), self.n_outputs)
+        placed = self._placed(a)
+        if self.row_step is not None and len(a) == 1:
+            outputs = self.row_step.forward(self.weights, placed[0])[1][-1][None]
+        else:
+            outputs = self._feed_forward(placed).outputs[-1]
         return as_array(outputs, like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
         now = self._feed_forward(self._placed(self._inputs(X)))
-        outputs = now.outputs[-1].reshape(len(X), -1)
+        outputs = now.outputs[-1]
         targets = self.loss.encode(as_array(Y, like=outputs), outputs)
         decay = sum(rho * (w * w).sum() for rho, w in zip(self.rho, self.weights, strict=True))
         return float(self.loss.value(targets, outputs) + decay)
 
     def _feed_forward(self, a: Array) -> Variables:
-        if self.vectors and len(a) == 1:
-            a = a[0]
         inputs, outputs = [a], [self.layers[0].forward(a, self.weights[0])]
         for layer, w in zip(self.layers[1:], self.weights[1:], strict=True):
             a = with_ones(self.activation.phi(outputs[-1]))

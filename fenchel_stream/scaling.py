@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fenchel_stream import kernels
 from fenchel_stream.arrays import Array, holds_nan
 from fenchel_stream.moments import Moments
 
@@ -54,6 +55,8 @@ class FeatureScaler:
 
     def scale(self, x: Array) -> Array:
         """Return `x` in standard units."""
+        if len(x) == 1:
+            return kernels.standardize(x[0], self.moments.mean, self.factor, CLIP)
         scaled = (x - self.moments.mean) * self.factor
         scaled = np.minimum(np.maximum(scaled, -CLIP), CLIP)
         return np.nan_to_num(scaled, copy=False) if holds_nan(scaled) else scaled
@@ -100,7 +103,8 @@ class TargetScaler:
             target seen for the first time had no units: its outputs stay, so that its mean is
             predicted and not 0.
         """
-        known, mean, deviation = self.moments.count > 0, self.moments.mean, self.deviation
+        known, deviation = self.moments.count > 0, self.deviation
+        mean = self.moments.mean.copy()
         self.moments.update(y)
         new = self.deviation
         factor, shift = deviation / new, (mean - self.moments.mean) / new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests ha
 # which made them five times slower wherever something else wanted the other core.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# A shell that starts the tests in the background has SIGINT ignored, and processes that they start
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases on every run: a failure in CI is a failure on the developer's machine.
 settings.register_profile("house", derandomize=True, deadline=None, print_blob=True)

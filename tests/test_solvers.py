@@ -202,30 +202,6 @@ class TestEveryWStep:
         w_solver(problem.term, metric, problem.elsewhere, problem.w0, u, iterations=3)
         assert all(np.array_equal(x, y) for x, y in zip(given_, copies, strict=True))
 
-    @given(problem=W_PROBLEMS, far=st.booleans(), steps=st.integers(1, 4))
-    def test_of_one_row_may_be_of_a_vector(self, problem: WProblem, far: bool, steps: int) -> None:
-        start = problem.elsewhere if far else problem.w0
-        row, target = problem.a[:1], problem.target[:1]
-        weight = 2 * problem.gamma / problem.c
-        w, u = w_solver(
-            term_of(problem.name, target, problem.lam),
-            ProximalMetric.of(row, weight),
-            start,
-            problem.w0,
-            row @ start.T,
-            steps,
-        )
-        w_of_vector, u_of_vector = w_solver(
-            term_of(problem.name, target[0], problem.lam),
-            ProximalMetric.of(row[0], weight),
-            start,
-            problem.w0,
-            start @ row[0],
-            steps,
-        )
-        np.testing.assert_allclose(w_of_vector, w, rtol=1e-9, atol=1e-10)
-        np.testing.assert_allclose(u_of_vector, u[0], rtol=1e-9, atol=1e-10)
-
     @given(problem=W_PROBLEMS, dual=st.booleans(), steps=st.integers(1, 4))
     def test_of_several_gammas_is_a_stack(self, problem: WProblem, dual: bool, steps: int) -> None:
         gammas = np.array([0.01, 1.0, 100.0])
@@ -382,36 +358,6 @@ class TestEveryXStep:
         rank = min(problem.q, problem.outputs)
         assert (found >= least * (1 - 1e-6) - 1e-6 * mu).all()
         assert (found <= least * rank**0.25 * (1 + 1e-6) + 1e-6 * mu).all()
-
-    @given(problem=X_PROBLEMS)
-    def test_of_one_row_may_be_of_a_vector(self, problem: XProblem) -> None:
-        s, u_below, activation = problem.elsewhere, problem.u_below, ACTIVATIONS[problem.activation]
-        a = ones(problem.pair.phi(s))
-        u = a @ problem.w.T
-        matrices = x_solver(
-            term_of(problem.name, problem.target[:1], problem.lam),
-            activation,
-            problem.mu,
-            u_below[:1],
-            s[:1],
-            a[:1],
-            problem.w,
-            u[:1],
-            3,
-        )
-        vectors = x_solver(
-            term_of(problem.name, problem.target[0], problem.lam),
-            activation,
-            problem.mu,
-            u_below[0],
-            s[0],
-            a[0],
-            problem.w,
-            u[0],
-            3,
-        )
-        for vector, matrix in zip(vectors, matrices, strict=True):
-            np.testing.assert_allclose(vector, matrix[0], rtol=1e-9, atol=1e-10)
 
     @pytest.mark.parametrize("activation", ACTIVATIONS)
     def test_weights_of_zero_lead_back_to_the_forward_pass(self, activation: str) -> None:

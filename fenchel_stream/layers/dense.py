@@ -34,7 +34,7 @@ class Dense(Layer):
     units: int
     inputs: Shape = ()
 
-    takes_vectors = True
+    compiled = True
 
     @property
     def outputs(self) -> Shape:

@@ -47,8 +47,8 @@ class Layer(LinearMap):
     `Dense`; a convolution has one row for each place of each image.
     """
 
-    takes_vectors = False
-    """Whether one sample may come as a vector, which costs less than a matrix of one row."""
+    compiled = False
+    """Whether `kernels` have a form of it for single rows."""
     shares_weights = False
     """Whether the design matrix has several rows for each sample."""
 

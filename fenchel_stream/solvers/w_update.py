@@ -38,9 +38,9 @@ class ProximalMetric:
     layer
         The map from ``A`` to ``U``.
     a
-        Layer input with its column of ones (m x p), or one row as a vector (p,).
+        Layer input with its column of ones (m x p).
     gram
-        ``A A^T`` in the dual form, ``A^T A`` in the primal form; of a vector, a number.
+        ``A A^T`` in the dual form, ``A^T A`` in the primal form.
     inverse
         ``(gram + tau I)^-1``; of several ``tau``, a stack.
     tau
@@ -74,10 +74,9 @@ class ProximalMetric:
         Parameters
         ----------
         a
-            Layer input with its column of ones (m x p), or one row as a vector (p,), which takes
-            no decay.
+            Layer input with its column of ones (m x p).
         weight
-            ``2 gamma / c``, or several (k x 1 x 1; k x 1 for a vector).
+            ``2 gamma / c``, or several (k x 1 x 1).
         decay
             ``2 rho / c``.
         dual
@@ -87,9 +86,6 @@ class ProximalMetric:
         """
         tau = weight + decay
         shrink = weight / tau if decay else None
-        if a.ndim == 1:
-            gram = a.dot(a)
-            return cls(layer, a, gram, 1.0 / (gram + tau), tau, shrink, dual=True)
         layer, a = layer.reduced(a)
         if dual is None:
             dual = not layer.shares_weights and a.shape[0] <= a.shape[1]
@@ -133,15 +129,6 @@ def w_update(
     base = u if w is w0 else a @ w0.mT
     if metric.shrink is not None:
         base, w0 = metric.shrink * base, metric.shrink * w0
-    if a.ndim == 1:
-        q = (-scale * inverse) * term.gradient(u)
-        if u is not base:
-            q += inverse * (u - base)
-        u = base + gram * q
-        for _ in range(iterations - 1):
-            q = inverse * (u - base - scale * term.gradient(u))
-            u = base + gram * q
-        return w0 + q[..., None] * a, u
     for _ in range(iterations):
         q = inverse @ (u - base - scale * term.gradient(u))
         u = base + gram @ q

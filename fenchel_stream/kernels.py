@@ -1,0 +1,328 @@
+"""One row at a time, compiled: the arithmetic of a row is over before NumPy has begun to call.
+
+A row of a small network is a few thousand multiplications, and some hundred calls of NumPy at a
+microsecond each. Here the same steps are loops that Numba compiles when they are first used and
+keeps on disk. What they compute is defined elsewhere, in `solvers` and `mixture`; the tests hold
+both equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, expm1, log, log1p, sqrt, tanh
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+from fenchel_stream.arrays import Array
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile `function` when it is first called, and keep the result on disk if that can be."""
+    # Sums may be reordered, or no loop would use vector instructions; NaN and infinity stay.
+    options: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+    jit: Callable[..., F]
+    try:
+        jit = numba.njit(cache=True, **options)
+        return jit(function)
+    except RuntimeError:  # no folder that can be written, as in a read-only container
+        jit = numba.njit(**options)
+        return jit(function)
+
+
+@compiled
+def _phi(kind: int, u: float) -> float:
+    """Return ``phi(u)`` of the activation with code `kind`."""
+    if kind == 0:
+        return u
+    if kind == 1:
+        return max(u, 0.0)
+    if kind == 2:
+        return u if u > 0 else 0.01 * u
+    if kind == 3:
+        return tanh(u)
+    if kind == 4:
+        return 0.5 + 0.5 * tanh(0.5 * u)
+    if kind == 5:
+        return max(u, 0.0) + log1p(exp(-abs(u)))
+    return u if u > 0 else expm1(u)
+
+
+@compiled
+def _largest(x: Array) -> Array:
+    top = x[0]
+    for i in range(1, x.shape[0]):
+        top = max(top, x[i])
+    return top
+
+
+@compiled
+def _apply(w: Array, x: Array, u: Array) -> None:
+    """Set ``u = W x``."""
+    for i in range(w.shape[0]):
+        total = 0.0
+        for j in range(w.shape[1]):
+            total += w[i, j] * x[j]
+        u[i] = total
+
+
+@compiled
+def output(w: Array, a: Array) -> Array:
+    """Return the pre-activation ``W a`` of the row `a`."""
+    u = np.empty(w.shape[0], w.dtype)
+    _apply(w, a, u)
+    return u
+
+
+@compiled
+def hidden(activation: int, w: Array, a: Array) -> tuple[Array, Array]:
+    """Return ``u = W a`` and the input ``[1, phi(u)]`` of the layer above."""
+    u, above = np.empty(w.shape[0], w.dtype), np.empty(w.shape[0] + 1, w.dtype)
+    _apply(w, a, u)
+    above[0] = 1.0
+    for i in range(u.shape[0]):
+        above[i + 1] = _phi(activation, u[i])
+    return u, above
+
+
+@compiled
+def _loss(kind: int, y: Array, u: Array) -> float:
+    total = 0.0
+    if kind == 0:
+        for i in range(u.shape[0]):
+            total += 0.5 * (u[i] - y[i]) ** 2
+        return total
+    top = _largest(u)
+    expected = 0.0
+    for i in range(u.shape[0]):
+        total += exp(u[i] - top)
+        expected += y[i] * (u[i] - top)
+    return log(total) - expected
+
+
+@compiled
+def _loss_gradient(kind: int, y: Array, u: Array, gradient: Array) -> None:
+    if kind == 0:
+        for i in range(u.shape[0]):
+            gradient[i] = u[i] - y[i]
+        return
+    top, total = _largest(u), 0.0
+    for i in range(u.shape[0]):
+        gradient[i] = exp(u[i] - top)
+        total += gradient[i]
+    for i in range(u.shape[0]):
+        gradient[i] = gradient[i] / total - y[i]
+
+
+@compiled
+def _term_gradient(
+    activation: int, loss: int, lam: float, target: Array, u: Array, gradient: Array
+) -> None:
+    """Gradient of ``lam B(target, u)``, or of the output loss where `lam` is 0."""
+    if lam == 0.0:
+        _loss_gradient(loss, target, u, gradient)
+        return
+    for i in range(u.shape[0]):
+        gradient[i] = lam * (_phi(activation, u[i]) - target[i])
+
+
+@compiled
+def _squared_norm_bound(w: Array) -> float:
+    """See `arrays.squared_norm_bound`."""
+    rows, columns = w.shape
+    wide = rows <= columns
+    size = rows if wide else columns
+    gram = np.zeros((size, size))
+    if wide:
+        for i in range(size):
+            for j in range(size):
+                for k in range(columns):
+                    gram[i, j] += w[i, k] * w[j, k]
+    else:
+        for k in range(rows):
+            for i in range(size):
+                for j in range(size):
+                    gram[i, j] += w[k, i] * w[k, j]
+    square = 0.0
+    for i in range(size):
+        for j in range(size):
+            total = 0.0
+            for k in range(size):
+                total += gram[i, k] * gram[j, k]
+            square += total * total
+    return sqrt(sqrt(square))
+
+
+@compiled
+def _square(x: Array) -> float:
+    total = 0.0
+    for i in range(x.shape[0]):
+        total += x[i] * x[i]
+    return total
+
+
+@compiled
+def w_step(
+    activation: int,
+    loss: int,
+    lam: float,
+    curvature: float,
+    gamma: Array,
+    rho: float,
+    in_samples: bool,
+    iterations: int,
+    target: Array,
+    a0: Array,
+    a: Array,
+    w0: Array,
+    w: Array,
+    shares: Array,
+) -> tuple[Array, Array, Array]:
+    """Return new weights, their average by `shares`, and its outputs: `solvers.w_update`, dual.
+
+    Weights are stacks (candidates x outputs x inputs) with one `gamma` each, in samples of the
+    size of `a0`, the layer's input before anything moved, or absolute.
+    """
+    units, inputs = w.shape[1], w.shape[2]
+    new, mean = np.empty(w.shape, w.dtype), np.zeros((units, inputs), w.dtype)
+    u, base = np.empty(units, w.dtype), np.empty(units, w.dtype)
+    gradient, q = np.empty(units, w.dtype), np.empty(units, w.dtype)
+    gram, sample = 0.0, 0.0
+    for j in range(inputs):
+        gram += a[j] * a[j]
+        sample += a0[j] * a0[j]
+    scale = 2.0 / curvature
+    for e in range(w.shape[0]):
+        weight = gamma[e] * (sample if in_samples else scale)
+        tau = weight + scale * rho
+        shrink, inverse = weight / tau, 1.0 / (gram + tau)
+        _apply(w0[e], a, base)
+        _apply(w[e], a, u)
+        for _ in range(iterations):
+            _term_gradient(activation, loss, lam, target, u, gradient)
+            for i in range(units):
+                centre = shrink * base[i]
+                q[i] = inverse * (u[i] - centre - gradient[i] / curvature)
+                u[i] = centre + gram * q[i]
+        for i in range(units):
+            for j in range(inputs):
+                value = shrink * w0[e, i, j] + q[i] * a[j]
+                new[e, i, j] = value
+                mean[i, j] += shares[e] * value
+    _apply(mean, a, u)
+    return new, mean, u
+
+
+@compiled
+def x_step(
+    activation: int,
+    loss: int,
+    lam: float,
+    curvature: float,
+    mu: float,
+    iterations: int,
+    target: Array,
+    below: Array,
+    s: Array,
+    x: Array,
+    w: Array,
+    shares: Array,
+    mean: Array,
+) -> tuple[Array, Array, Array]:
+    """Return source, X-variable with its 1 and outputs of `mean`: `solvers.x_update`.
+
+    Weights `w` are a stack (candidates x outputs x inputs), whose terms count by their `shares`,
+    and `curvature` is the product of the term's and the activation's.
+    """
+    units, outputs = s.shape[0], w.shape[1]
+    side = np.empty((w.shape[0] * outputs, units), w.dtype)
+    for e in range(w.shape[0]):
+        root = sqrt(shares[e])
+        for i in range(outputs):
+            for j in range(units):
+                side[e * outputs + i, j] = root * w[e, i, j + 1]
+    bound = curvature * _squared_norm_bound(side)
+    keep = bound / (mu + bound)
+    u, gradient = np.empty(outputs, w.dtype), np.empty(outputs, w.dtype)
+    moved, pull = np.empty(units, w.dtype), np.empty(units, w.dtype)
+    z = np.empty(units + 1, w.dtype)
+    z[0] = 1.0
+    for j in range(units):
+        moved[j] = s[j]
+        z[j + 1] = x[j + 1]
+    for _ in range(iterations):
+        for j in range(units):
+            pull[j] = 0.0
+        for e in range(w.shape[0]):
+            _apply(w[e], z, u)
+            _term_gradient(activation, loss, lam, target, u, gradient)
+            for i in range(outputs):
+                slope = shares[e] * gradient[i] / (mu + bound)
+                for j in range(units):
+                    pull[j] += slope * w[e, i, j + 1]
+        for j in range(units):
+            moved[j] = keep * moved[j] + (1.0 - keep) * below[j] - pull[j]
+            z[j + 1] = _phi(activation, moved[j])
+    _apply(mean, z, u)
+    return moved, z, u
+
+
+@compiled
+def score(
+    loss: int,
+    eta: float,
+    spread: float,
+    worst: float,
+    rows: int,
+    level: float,
+    y: Array,
+    x: Array,
+    candidates: Array,
+    shares: Array,
+) -> tuple[Array, float]:
+    """Return shares and level after a row, `mixture.GammaMixture.score`."""
+    count = shares.shape[0]
+    losses, moved = np.empty(count), np.empty(count, shares.dtype)
+    u = np.empty(candidates.shape[1], x.dtype)
+    typical = 0.0
+    for e in range(count):
+        _apply(candidates[e], x, u)
+        losses[e] = _loss(loss, y, u)
+        typical += shares[e] * losses[e]
+    level += (typical - level) / rows
+    scale = 1.0 / (level + 1e-12)
+    best, total = losses[0], 0.0
+    for e in range(count):
+        best = min(best, losses[e])
+    top = min(best * scale, worst)
+    for e in range(count):
+        losses[e] = shares[e] * exp(eta * (top - min(losses[e] * scale, worst)))
+        total += losses[e]
+    for e in range(count):
+        moved[e] = (1.0 - spread) / total * losses[e] + spread / count
+    return moved, level
+
+
+@compiled
+def follow(x: Array, count: Array, mean: Array, squares: Array) -> None:
+    """Take a row into the running moments, `moments.Moments.update`; NaN is missing."""
+    for j in range(x.shape[0]):
+        if not np.isnan(x[j]):
+            shift = x[j] - mean[j]
+            moved = shift / (count[j] + 1.0)
+            squares[j] += count[j] * moved * shift
+            mean[j] += moved
+            count[j] += 1.0
+
+
+@compiled
+def standardize(x: Array, mean: Array, factor: Array, clip: float) -> Array:
+    """Return a row in standard units, as a matrix: `scaling.FeatureScaler.scale`."""
+    scaled = np.empty((1, x.shape[0]))
+    for j in range(x.shape[0]):
+        value = (x[j] - mean[j]) * factor[j]
+        scaled[0, j] = 0.0 if np.isnan(value) else min(max(value, -clip), clip)
+    return scaled
