@@ -88,7 +88,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         DataError
             A column is not numeric or holds infinite values, or a label is missing.
         """
-        self._learn_many(dataframe.into_frame(X), [_label(label) for label in label_list(y)])
+        self._learn_many(dataframe.into_frame(X), _labels(label_list(y)))
 
     def predict_proba_one(
         self, x: Mapping[Any, Any], **kwargs: Any
@@ -131,11 +131,17 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
             self.network.grow_outputs(len(new))
         targets = np.zeros((len(y), len(self.classes)), self.dtype)
         places = [self.classes[label] for label in y]
-        if len(places) == 1:
-            targets[0, places[0]] = 1.0
-        else:
-            targets[range(len(y)), places] = 1.0
+        targets[np.arange(len(y)), places] = 1.0
         return targets
+
+
+def _labels(y: list[Any]) -> list[Any]:
+    try:
+        distinct = dict.fromkeys(y)
+    except TypeError:
+        return [_label(label) for label in y]  # which says what cannot be hashed
+    clean = {label: _label(label) for label in distinct}
+    return [clean[label] for label in y]
 
 
 def _label(y: Any) -> Any:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
+from fenchel_stream import kernels
 from fenchel_stream.arrays import Array, as_array, namespace, row_max, row_sum
 from fenchel_stream.errors import ConfigError, DataError
 
@@ -99,7 +100,10 @@ class CrossEntropy(Loss):
         return losses.reshape(u.shape[:-1])
 
     def gradient(self, y: Array, u: Array) -> Array:
-        return softmax(u) - y
+        if namespace(u) is torch:
+            return softmax(u) - y
+        stacks = [x if x.ndim == 3 else x[None] for x in (y, u)]
+        return kernels.softmax_gradient(*stacks).reshape(u.shape)
 
 
 def softmax(u: Array) -> Array:
