@@ -52,10 +52,10 @@ def test_a_grid_of_rates_is_as_many_networks(optimizer: str, classifies: bool) -
     together = Networks((4, 6, outputs), Recipe(optimizer, steps, rates), classifies=classifies)
     alone = []
     for number in range(len(rates)):
-        w1, b1, w2, b2 = (parameter[number].detach() for parameter in together.parameters)
+        w1, w2 = (torch.tensor(w[number]) for w in (together.hidden, together.last))
         layers = [torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, outputs)]
         network = torch.nn.Sequential(*layers)
-        values = {"0.weight": w1.T, "0.bias": b1[0], "2.weight": w2.T, "2.bias": b2[0]}
+        values = {"0.weight": w1[1:].T, "0.bias": w1[0], "2.weight": w2[1:].T, "2.bias": w2[0]}
         network.load_state_dict(values)
         alone.append(network)
     optimizers = [

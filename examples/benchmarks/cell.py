@@ -134,14 +134,16 @@ def prequential(
     """Test `learner` on each batch before it learns it, for `limit` seconds at most."""
     losses, spent, start = [], 0.0, 0
     count = min(len(table.targets), rows or len(table.targets))
-    while start < count and spent < limit:
-        part = table.part(slice(start, min(start + batch, count)))
-        begin = time.process_time()
-        said = learner.predict(part)
-        learner.learn(part)
-        spent += time.process_time() - begin
-        losses.append([list(map(_loss, part.targets, labels)) for labels in said])
-        start += batch
+    # A model that diverges is a result.
+    with np.errstate(all="ignore"):
+        while start < count and spent < limit:
+            part = table.part(slice(start, min(start + batch, count)))
+            begin = time.process_time()
+            said = learner.predict(part)
+            learner.learn(part)
+            spent += time.process_time() - begin
+            losses.append([list(map(_loss, part.targets, labels)) for labels in said])
+            start += batch
     return Scores(np.concatenate(losses, axis=1), spent)
 
 

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from river import base, ensemble, forest, linear_model, neighbors, optim, preprocessing, tree
+from river import (
+    base,
+    dummy,
+    ensemble,
+    forest,
+    linear_model,
+    neighbors,
+    optim,
+    preprocessing,
+    stats,
+    tree,
+)
 
 from examples.benchmarks.gradient import Recipe
 from examples.benchmarks.learners import (
@@ -24,10 +35,10 @@ from fenchel_stream.preprocessing import pipeline
 
 OURS = "fenchel-stream"
 RATES = {
-    "Adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
-    "SGD": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
+    "Adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    "SGD": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0),
 }
-STEPS = (1, 3)
+STEPS = (1, 5)
 LINEAR_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 OUTPUT_GAMMAS = (0.1, 1.0, 10.0, 100.0)
 
@@ -96,6 +107,7 @@ def _plain(kind: Callable[[Task], Learner], task: Task, batch: int) -> Learner:
 
 def _models() -> list[Model]:
     ours = partial(_river, FenchelClassifier, FenchelRegressor, seeded=True, hidden=(HIDDEN,))
+    latest = partial(dummy.StatisticRegressor, stats.Shift(0))
     found = [
         Model(OURS, ("",), ours, batches=True),
         *(
@@ -103,6 +115,7 @@ def _models() -> list[Model]:
             for g in OUTPUT_GAMMAS
         ),
         *(Model("linear", (f"{rate:g}",), partial(_linear, rate)) for rate in LINEAR_RATES),
+        Model("no change", ("",), partial(_river, dummy.NoChangeClassifier, latest)),
     ]
     river = {
         "Hoeffding adaptive tree": (
