@@ -92,6 +92,52 @@ def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     return column.cast(pl.String), None
 
 
+def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return the times in a column in seconds since 1970, and which of its values are no times.
+
+    Numbers are seconds already, be they text or not; other text is a date and time of ISO 8601, in
+    UTC if it does not say where.
+
+    Parameters
+    ----------
+    column
+        A column of any type, length n.
+
+    Returns
+    -------
+    seconds
+        Length n, Float64, null where a value is missing or is no time.
+    wrong
+        Length n, true where a value is there but is no time; None if that is nowhere.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.columns import to_seconds
+    >>> to_seconds(pl.Series(["60", "1970-01-01T00:01:00Z", "1970-01-01T02:01+02:00"]))[0].to_list()
+    [60.0, 60.0, 60.0]
+    """
+    if column.dtype in (pl.Datetime, pl.Date):
+        return column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6, None
+    seconds, wrong = to_numbers(column)
+    if wrong is not None and column.dtype == pl.String:
+        text = column.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
+        text = text.str.replace(" ", "T", literal=True)
+        stated = text.str.contains(r"[+-]\d\d:?\d\d$")
+        text = text.zip_with(stated, text + "+00:00")
+        for form in _ISO:
+            found = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+            seconds = seconds.zip_with(seconds.is_not_null(), found.dt.epoch("us") / 1e6)
+    unusable = column.is_not_null() & ~seconds.is_finite().fill_null(value=False)
+    if column.dtype == pl.String:
+        unusable &= column.str.strip_chars() != ""
+    seconds = seconds.zip_with(seconds.is_finite(), pl.Series([None], dtype=pl.Float64))
+    return seconds, unusable if unusable.any() else None
+
+
+_ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+
+
 def not_finite(numbers: pl.Series) -> pl.Series | None:
     """Return which values are NaN or infinite; None if that is nowhere.
 

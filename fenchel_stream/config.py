@@ -50,6 +50,36 @@ class SourceTable(Table, frozen=True):
     options: dict[str, Any] = {}
 
 
+class LabelsTable(Table, frozen=True):
+    """``[labels]``: a stream of its own on which the labels come, later than the events.
+
+    Attributes
+    ----------
+    source
+        Its URL, of any source. Its records need the columns of `key`, the target, and perhaps
+        `time`; others are not used.
+    key
+        The columns, in events and labels, by which a label finds its event; by default the key
+        that each record has in its topic. They are no features.
+    time
+        The column, in events and labels, of their times: seconds since 1970, or a date and time of
+        ISO 8601; by default the time that each record has in its topic. It is no feature.
+    ttl
+        Seconds, of those times, after which nobody waits any more; for ever by default.
+    limit
+        How many predictions may wait; beyond it the oldest are given up.
+    options
+        Passed to the source.
+    """
+
+    source: str
+    key: str | list[str] = []
+    time: str | None = None
+    ttl: AboveZero | None = None
+    limit: AtLeastOne = 100_000
+    options: dict[str, Any] = {}
+
+
 class FeaturesTable(Table, frozen=True):
     """``[features]``: what each column is, and the preprocessing.
 
@@ -175,7 +205,7 @@ class Config(Table, frozen=True):
 
     Attributes
     ----------
-    source, features, metrics, run, output, checkpoint
+    source, labels, features, metrics, run, output, checkpoint
         The other tables. Only ``[source]`` is needed.
     model
         Parameters of the Fenchel estimator for the kind of target, or
@@ -197,6 +227,7 @@ class Config(Table, frozen=True):
     """
 
     source: SourceTable
+    labels: LabelsTable | None = None
     features: FeaturesTable = FeaturesTable()
     model: dict[str, Any] = {}
     metrics: MetricsTable = MetricsTable()
@@ -209,12 +240,19 @@ class Config(Table, frozen=True):
         """Return what a source or sink at `url` needs to know beside options of its own."""
         return {"client": self.kafka} if self.kafka and url.startswith("kafka:") else {}
 
+    def __post_init__(self) -> None:
+        if self.labels is not None and self.run.delay:
+            raise ValueError("run.delay and [labels] are two ways for labels to come late")
+
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint must agree on: everything that decides what is learnt."""
         tables = msgspec.to_builtins(self)
         del tables["source"]["options"]  # how to read, not what; there may be passwords among them
+        labels = tables["labels"] or {}
+        labels.pop("options", None)
         return {
             "source": tables["source"],
+            "labels": labels,
             "features": tables["features"],
             "model": tables["model"],
             "metrics": {key: tables["metrics"][key] for key in ("names", "window")},

@@ -111,6 +111,11 @@ class LabelJoin:
         """How many labels wait for their predictions."""
         return len(self._early)
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """The counts, how many predictions are ``pending``, and how many labels are ``early``."""
+        return {**self.counts, "pending": self.pending, "early": self.early}
+
     def expire(self, time: float) -> None:
         """Give up what is more than `ttl` seconds older than `time`."""
         if self.ttl is not None:

@@ -28,6 +28,8 @@ from fenchel_stream.curve import Curve
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.estimator import FenchelEstimator
 from fenchel_stream.evaluation import Evaluation
+from fenchel_stream.join_check import CheckedPart, JoinCheck
+from fenchel_stream.late_labels import LateLabels
 from fenchel_stream.monitor import Monitor, open_monitor
 from fenchel_stream.outputs import Marks, Outputs
 from fenchel_stream.prequential import Prequential, Step
@@ -69,13 +71,16 @@ class Learner:
         self.config = config
         source, features, run = config.source, config.features, config.run
         self.source = open_source(source.url, **source.options, **config.client(source.url))
-        self.check = RowCheck(
+        self.check: RowCheck | JoinCheck = RowCheck(
             source.target,
             source.kind,
             positive=source.positive,
             one_hot=features.one_hot,
             ignore=features.ignore,
         )
+        self.late = None if config.labels is None else LateLabels(config, self.source)
+        if self.late is not None:
+            self.source, self.check = self.late.source, self.late.check
         self.test = Prequential(
             build_model(config),
             build_metrics(config),
@@ -102,7 +107,7 @@ class Learner:
         -------
         Evaluation
             Of the whole stream so far, the part that earlier runs learnt included. Rows whose
-            label is still delayed at the end are not in it; they wait in the checkpoint.
+            label has not come by the end are not in it; they wait in the checkpoint.
 
         Raises
         ------
@@ -158,6 +163,12 @@ class Learner:
         self._plot(outcome)
         return outcome
 
+    def step(self, batch: Batch, checked: CheckedRows) -> Step:
+        """Predict, score and learn what a batch brings, once it was checked."""
+        if self.late is not None and isinstance(checked, CheckedPart):
+            return self.late.step(self.test, batch, checked)
+        return self.test.step(checked.X, checked.y)
+
     def _open(self, held: ExitStack) -> None:
         """Take what the run needs, and go back to the last checkpoint if there is one."""
         settings, metrics = self.config.checkpoint, self.config.metrics
@@ -196,15 +207,18 @@ class Learner:
         if len(checked.X):
             self._check_labels(checked.y)
             begin = time.perf_counter()
-            step = self.test.step(checked.X, checked.y)
+            step = self.step(batch, checked)
             seconds = time.perf_counter() - begin
-            self._write(checked, step)
+            if step.labels:
+                self._write(checked, step)
             self.curve.follow(self.test.learnt, self.test.scores)
         records = len(batch.rows) + len(batch.rejects)
         self.records += records
         self.position = batch.position
         if self.monitor is not None:
             self.monitor.batch(records, step, seconds, self._report())
+            if self.late is not None:
+                self.monitor.joined(self.late.join.figures)
         self.rejects.record(rejects, accepted=len(checked.X))
         if self.monitor is not None and rejects:
             self.monitor.rejected(self.rejects.counts)
@@ -236,7 +250,8 @@ class Learner:
         sink.write(records)
 
     def _state(self) -> dict[str, Any]:
-        return {"test": self.test, "curve": self.curve, "counts": self.rejects.counts}
+        state = {"test": self.test, "curve": self.curve, "counts": self.rejects.counts}
+        return state if self.late is None else {**state, "join": self.late.join}
 
     def _save(self, must: bool = False) -> bool:
         """Write a checkpoint; return False if the disk refuses it, unless it `must` be written."""
@@ -255,6 +270,8 @@ class Learner:
             "seconds": self.seconds,
             "position": self.position,
         }
+        if self.late is not None:
+            meta["labels"] = self.late.join.figures
         try:
             meta["outputs"] = self.outputs.mark()
             self.store.save(self._state(), meta, allow_pickle=settings.allow_pickle)

@@ -25,6 +25,10 @@ class Monitor(Protocol):
         """Tell how many records this run has set aside, by reason."""
         ...
 
+    def joined(self, figures: Mapping[str, int]) -> None:
+        """Tell how the join of labels to predictions stands, as `LabelJoin.figures` does."""
+        ...
+
     def checkpoint(self, error: Exception | None = None) -> None:
         """Tell that a checkpoint was written, or why it was not."""
         ...

@@ -21,6 +21,8 @@ from fenchel_stream.scores import Scores, name_of
 from fenchel_stream.source import Source, as_source
 from fenchel_stream.waiting import Waiting
 
+NOTHING = Predictions([])
+
 
 @dataclass(frozen=True)
 class Step:
@@ -112,6 +114,7 @@ class Prequential:
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay
         self.learnt = 0
+        self.like: Any = ""  # a label, for its type
         self.waiting = Waiting()
 
     def step(self, X: Any, y: Any) -> Step:
@@ -131,23 +134,39 @@ class Prequential:
         """
         if len(X) != len(y):
             raise DataError(f"{len(X)} rows of features, but {len(y)} of targets")
-        said = Predictions([])
+        said = NOTHING
         if len(X):
-            said = self.model.predict(X, to_list(y[:1])[0])
+            self.like = to_list(y[:1])[0]
+            said = self.predict(X)
             self.waiting.put(X, y, said)
-        return self._settle(said, len(self.waiting) - self.delay)
+        return self.settle(self.waiting.take(len(self.waiting) - self.delay), said)
 
     def flush(self) -> Step:
         """Score and learn the rows that still wait for their labels."""
-        return self._settle(Predictions([]), len(self.waiting))
+        return self.settle(self.waiting.take(len(self.waiting)))
 
-    def _settle(self, said: Predictions, due: int) -> Step:
-        """Score and learn the first `due` rows that wait; `said` is about the latest batch."""
+    def predict(self, X: Any) -> Predictions:
+        """Return what the model says about the rows of `X`, which it will learn by `settle`."""
+        return self.model.predict(X, self.like)
+
+    def settle(
+        self, rows: Iterable[tuple[Any, Any, Predictions]], said: Predictions = NOTHING
+    ) -> Step:
+        """Score and learn rows whose labels have arrived.
+
+        Parameters
+        ----------
+        rows
+            In batches: features, targets, and what was predicted.
+        said
+            What was predicted last, for the `Step`.
+        """
         scored = correct = 0
         known = self.model.probabilities or not self.model.classifies
         loss = 0.0 if known else None
-        for X, y, before in self.waiting.take(due):
+        for X, y, before in rows:
             truth, found = to_list(y), before
+            self.like = truth[0]
             there = [i for i, label in enumerate(found.labels) if label not in (None, {})]
             if len(there) < len(truth):
                 truth, found = [truth[i] for i in there], found.of_rows(there)

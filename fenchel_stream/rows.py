@@ -44,12 +44,15 @@ class CheckedRows:
         One label per row of `X`.
     rejects
         The other records, in their order.
+    numbers
+        Which rows of the batch those of `X` are; None for all.
     """
 
     X: pl.DataFrame
     y: pl.Series | pl.DataFrame
     where: list[str]
     rejects: list[Reject]
+    numbers: list[int] | None = None
 
 
 class RowCheck:
@@ -77,6 +80,8 @@ class RowCheck:
         Columns whose values are categories.
     ignore
         Columns that are neither features nor targets.
+    labelled
+        Whether rows have their targets. Where False they need none, and what they have is not used.
     resumed
         An earlier run has begun this stream. Where False, a column whose first ten values are all
         unusable ends the run, and so does a target that the first hundred records lack: that is a
@@ -111,6 +116,7 @@ class RowCheck:
         positive: str | int | None = None,
         one_hot: Iterable[str] = (),
         ignore: Iterable[str] = (),
+        labelled: bool = True,
         resumed: bool = False,
     ) -> None:
         self.targets = [target] if isinstance(target, str) else list(target)
@@ -118,6 +124,7 @@ class RowCheck:
         self.positive = None if positive is None else Positive(positive)
         self.one_hot = frozenset(one_hot)
         self.ignore = frozenset(ignore)
+        self.labelled = labelled
         self.resumed = resumed
         parts = Counter([*set(self.targets), *self.one_hot, *self.ignore])
         for name, count in parts.items():
@@ -143,17 +150,18 @@ class RowCheck:
         rows = batch.rows
         self._check_names(batch)
         faults: Faults = {}
-        ys = [self._target(rows, name, faults) for name in self.targets]
+        ys = [self._target(rows, name, faults) for name in self.targets if self.labelled]
         apart = self.ignore.union(self.targets)
         xs = [self._feature(rows[name], faults) for name in rows.columns if name not in apart]
         X = _frame(xs, rows.height)
-        y = _frame(ys, rows.height) if self.kind == "multi-target" else ys[0]
+        y = ys[0] if ys and self.kind != "multi-target" else _frame(ys, rows.height)
         if not faults:
             return CheckedRows(X, y, batch.where, [])
         keep = [number for number in range(rows.height) if number not in faults]
         rejects = _rejects(batch, faults)
         X = X[keep] if xs else _frame([], len(keep))
-        return CheckedRows(X, y[keep], [batch.where[number] for number in keep], rejects)
+        where = [batch.where[number] for number in keep]
+        return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
 
     def end(self) -> None:
         """Warn if no label was the positive class: it may be none of the stream's."""
@@ -164,14 +172,14 @@ class RowCheck:
         columns = batch.rows.columns
         if batch.fixed_columns:
             for part, names in (
-                ("target", self.targets),
+                ("target", self.targets if self.labelled else []),
                 ("one_hot", sorted(self.one_hot)),
                 ("ignore", sorted(self.ignore)),
             ):
                 for name in names:
                     if name not in columns:
                         raise DataError(_no_column(part, name, columns))
-        for name in self.targets:
+        for name in self.targets if self.labelled else ():
             if name in columns:
                 self._usable.add(f"target {name}")
             elif self._doubt(f"target {name}", batch.rows.height, ABSENT):

@@ -81,6 +81,8 @@ class Batch:
     originals
         The bytes of each record that `rows` was made of, for whoever sets one aside; None if the
         source cannot tell.
+    part
+        Of several streams that are read as one, which.
     """
 
     rows: pl.DataFrame
@@ -91,6 +93,7 @@ class Batch:
     keys: pl.Series | None = None
     times: pl.Series | None = None
     originals: Sequence[bytes] | None = None
+    part: str = ""
 
 
 @runtime_checkable

@@ -164,8 +164,8 @@ def test_it_equals_dictionaries(steps: list[Any], ttl: float | None, limit: int)
             }
             check_counts(join, model)
             continue
-        keys, times, *rest = map(list, zip(*rows, strict=True))
-        keys, times = series(keys, pl.String), series(times, pl.Float64)
+        names, seconds, *rest = map(list, zip(*rows, strict=True))
+        keys, times = series(names, pl.String), series(seconds, pl.Float64)
         if what == "predicted":
             xs, said = rest
             names = list(xs[0])

@@ -47,7 +47,8 @@ def test_its_python_runs(
 def test_its_table_of_keys_is_the_configuration(readme: str) -> None:
     tables = {field.name: field.type for field in msgspec.structs.fields(Config)}
     free = {"kafka", "model"}  # what these take is known elsewhere
-    tables["checkpoint"] = tables["checkpoint"].__args__[0]
+    for name in ("checkpoint", "labels"):
+        tables[name] = tables[name].__args__[0]
     keys = {
         f"{name}.{field.name}": field.default
         for name, table in tables.items()

@@ -49,6 +49,9 @@ class PrometheusExporter:
         probabilities, or the absolute error of a regressor. Divide by ``predictions_total``.
     ``rejected_total{reason}``, ``checkpoint_failures_total``
         Records set aside; checkpoints that could not be written.
+    ``label_join{state}``
+        With labels on a stream of their own: how many predictions and labels of the whole stream
+        were matched, given up, and so on, and how many are pending; see `LabelJoin`.
     ``batch_learn_seconds``
         Histogram of the time to predict, score and learn a batch.
     ``objective``, ``fenchel_divergence{layer}``, ``weight_displacement{layer}``
@@ -109,6 +112,7 @@ class PrometheusExporter:
         self.correct = made(Counter, "predictions_correct", "Predictions of the right class.")
         self.loss = made(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
         self.rejects = made(Counter, "rejected", "Records set aside.", ("reason",))
+        self.join = made(Gauge, "label_join", "Predictions and labels that came apart.", ("state",))
         self.failures = made(Counter, "checkpoint_failures", "Checkpoints not written.")
         self.seconds = made(
             Histogram, "batch_learn_seconds", "Time to learn a batch.", buckets=SECONDS
@@ -210,6 +214,11 @@ class PrometheusExporter:
             if self._begun:
                 child.inc(count - self._rejected.get(reason, 0))
             self._rejected[reason] = count
+
+    def joined(self, figures: Mapping[str, int]) -> None:
+        """Take over how the join of labels to predictions stands."""
+        for state, count in figures.items():
+            self.join.labels(state).set(count)
 
     def checkpoint(self, error: Exception | None = None) -> None:
         """Note that a checkpoint was written or, with `error`, that it was not."""

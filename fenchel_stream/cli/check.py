@@ -12,6 +12,7 @@ from typing import Any
 from fenchel_stream.cli.run import add_configuration, configuration
 from fenchel_stream.config import Config
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.join_check import JoinCheck
 from fenchel_stream.learner import Learner
 from fenchel_stream.rows import CheckedRows
 from fenchel_stream.source import Batch
@@ -82,8 +83,9 @@ def _try(learner: Learner, batch: Batch) -> None:
     if not checked.where:
         raise DataError("no record of the first batch can be learnt")
     for _ in range(2):  # before anything is learnt, a model has little to say
-        step = learner.test.step(checked.X, checked.y)
-    _say("dry run", f"predicts {step.labels[0]!r} for {checked.where[0]}")
+        step = learner.step(batch, checked)
+    if step.labels:
+        _say("dry run", f"predicts {step.labels[0]!r} for {checked.where[0]}")
 
 
 def _show_record(learner: Learner, batch: Batch, checked: CheckedRows) -> None:
@@ -95,6 +97,8 @@ def _show_record(learner: Learner, batch: Batch, checked: CheckedRows) -> None:
     for name, value in batch.rows.row(batch.where.index(where[0]), named=True).items():
         if name in learner.check.targets:
             part = "target"
+        elif isinstance(learner.check, JoinCheck) and name in learner.check.joining:
+            part = "joins labels to events"
         elif name in features.ignore:
             part = "ignored"
         else:

@@ -40,6 +40,7 @@ def status(store: CheckpointStore) -> dict[str, Any]:
         "age_seconds": round((datetime.now(UTC) - info.created).total_seconds(), 1),
         **{key: meta.get(key) for key in ("records", "accepted", "rejected")},
         "metrics": meta.get("metrics"),
+        **({"labels": meta["labels"]} if "labels" in meta else {}),
         "position": meta.get("position"),
         "checkpoints": [one.name for one in store.list()],
         "aliases": store.aliases(),
