@@ -141,6 +141,13 @@ class TestSuite:
         last, before = json.loads(again[-1]), json.loads(lines[-1])
         assert {**last, "rows_per_s": 0, "peak_mb": 0} == {**before, "rows_per_s": 0, "peak_mb": 0}
 
+    def test_what_is_done_again_replaces_what_was(self, results: Path) -> None:
+        before = report.read(results)
+        suite.main([*arguments(results), "--models", "linear", "--again"])
+        after = report.read(results)
+        assert [r["score"] for r in after] == [r["score"] for r in before]
+        assert len(results.read_text().splitlines()) > len(before)
+
     def test_it_writes_a_report(self, results: Path) -> None:
         text = (results.parent / "suite.md").read_text()
         assert "| fenchel-stream |" in text
@@ -194,6 +201,7 @@ def test_whoever_does_not_finish_is_last() -> None:
     table = report.table(found)
     assert "| slow | too slow |" in table
     assert "| wild | diverged |" in table
+    assert "| rash | failed |" in table
     assert "**0.900**" in table
 
 

@@ -24,33 +24,31 @@ Best = dict[str, dict[str, dict[str, Any]]]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the results that are in a file of JSON lines."""
+    """Return the results in a file of JSON lines; of those that were repeated the latest."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    results = map(json.loads, lines)
+    return list({tuple(map(result.get, KEYS)): result for result in results}.values())
 
 
 def write(results: list[dict[str, Any]], folder: Path) -> None:
     """Write ``suite.md`` and the plots into a folder."""
     text = []
     for rows, half, batch in sorted({(r["rows"], r["half"], r["batch"]) for r in results}):
-        of_it = [r for r in results if (r["rows"], r["half"], r["batch"]) == (rows, half, batch)]
-        best = choose(of_it)
-        where = f"{half} half of each stream" if half else "each stream"
+        best = choose(
+            r for r in results if (r["rows"], r["half"], r["batch"]) == (rows, half, batch)
+        )
+        where = f"the {half} half of each stream" if half else "each stream"
         how = "after every row" if batch == 1 else f"in batches of {batch}"
         text.append(f"## First {rows:,} rows of {where}, learnt {how}\n")
-        for kind, what in {
-            "classification": "Accuracy",
-            "regression": "Mean absolute error",
-        }.items():
-            of_kind = {n: found for n, found in best.items() if STREAMS[n].kind == kind}
-            for group in ("real", "bundled", "synth", "image"):
-                named = {n: f for n, f in of_kind.items() if STREAMS[n].group == group}
-                if named:
-                    text += [f"{what}, {group}:\n", table(named), ""]
-        text += ["All of them:\n", summary(best), ""]
-        suffix = f"-{rows}{'-' + half if half else ''}-{batch}"
-        draw_ranks(best, folder / f"suite-ranks{suffix}.png")
-        draw_curves(best, folder / f"suite-curves{suffix}.png")
+        for group in dict.fromkeys(STREAMS[name].group for name in STREAMS if name in best):
+            text += [
+                table({n: best[n] for n in STREAMS if n in best and STREAMS[n].group == group}),
+                "",
+            ]
+        text += [summary(best), ""]
+        suffix = f"{rows}-{f'{half}-' if half else ''}{batch}"
+        draw_ranks(best, folder / f"suite-ranks-{suffix}.png")
+        draw_curves(best, folder / f"suite-curves-{suffix}.png")
     text.append(_provenance(results))
     (folder / "suite.md").write_text("\n".join(text) + "\n")
 
@@ -93,22 +91,20 @@ def ranks(best: Best) -> dict[str, list[float]]:
 
 
 def table(best: Best) -> str:
-    """Return the scores, models x streams, the best of each stream in bold."""
+    """Return the scores of models and streams, the best of each stream in bold."""
     models = list(dict.fromkeys(model for found in best.values() for model in found))
-    first = {
-        stream: max(_value(stream, one) for one in found.values()) for stream, found in best.items()
-    }
-    lines = [["model", *best]]
-    for model in models:
-        cells = []
-        for stream, found in best.items():
-            one = found.get(model)
-            text = "" if one is None else _cell(stream, one)
-            if one and _value(stream, one) == first[stream]:
-                text = f"**{text}**"
-            cells.append(text)
-        lines.append([model, *cells])
-    return _markdown(lines)
+    columns = [["", *models]]
+    for stream, found in best.items():
+        first = max(_value(stream, one) for one in found.values())
+        column = [stream if _classifies(stream) else f"{stream} (error)"]
+        for model in models:
+            text = _cell(stream, found[model]) if model in found else ""
+            is_best = model in found and _value(stream, found[model]) == first
+            column.append(f"**{text}**" if is_best else text)
+        columns.append(column)
+    # The longer side goes down the page.
+    down = len(best) > len(models)
+    return _markdown(columns if down else [list(row) for row in zip(*columns, strict=True)])
 
 
 def summary(best: Best) -> str:
@@ -124,7 +120,7 @@ def summary(best: Best) -> str:
         memory = f"{max(one['peak_mb'] for one in done):,.0f}" if done else ""
         lines.append([model, mean, speed, memory])
     count = len(next(iter(ranked.values())))
-    return _markdown(lines) + f"\n\nRanks over the {count} streams that all of them learnt."
+    return f"{_markdown(lines)}\n\nRanks over the {count} streams that all of these were run on."
 
 
 def draw_ranks(best: Best, path: Path) -> None:
@@ -143,7 +139,7 @@ def draw_ranks(best: Best, path: Path) -> None:
     for place, model in enumerate(order):
         ax.text(means[model] + 0.08, place, f"{means[model]:.2f}", va="center", fontsize=9)
     first = means[order[-1]]
-    ax.axvspan(first, first + critical, color="0.5", alpha=0.2, lw=0)
+    ax.axvspan(first, first + critical, color="0.5", alpha=0.2, lw=0, zorder=0)
     ax.set_xlabel("mean rank (1 is best)")
     ax.set_xlim(0, count + 0.5)
     ax.set_title(
@@ -179,9 +175,7 @@ def draw_curves(best: Best, path: Path) -> None:
                 ax.plot(x, smooth, lw=width, color=color, label=model)
         ax.set_title(name, fontsize=10)
         ax.grid(alpha=0.3)
-        ax.set_ylabel("accuracy" if STREAMS[name].kind == "classification" else "abs. error")
-        if STREAMS[name].kind == "regression":
-            ax.set_ylim(0, None)
+        ax.set_ylabel("accuracy" if _classifies(name) else "absolute error")
     for ax in list(axes.flat)[len(names) :]:
         ax.axis("off")
     for ax in axes[-1]:
@@ -204,19 +198,21 @@ def _smooth(curve: Any) -> Any:
     return np.convolve(np.pad(known, 2, "edge"), np.full(5, 0.2), "valid")
 
 
+def _classifies(stream: str) -> bool:
+    return STREAMS[stream].kind == "classification"
+
+
 def _value(stream: str, one: dict[str, Any]) -> float:
     """Return a score of which more is better."""
     if one["score"] is None:
         return -np.inf
-    return float(one["score"] if STREAMS[stream].kind == "classification" else -one["score"])
+    return float(one["score"] if _classifies(stream) else -one["score"])
 
 
 def _cell(stream: str, one: dict[str, Any]) -> str:
     if one["score"] is None:
-        return "too slow" if one["why"] == "time" else "diverged"
-    text = (
-        f"{one['score']:.3f}" if STREAMS[stream].kind == "classification" else f"{one['score']:.3g}"
-    )
+        return {"time": "too slow", "diverged": "diverged"}.get(one["why"], "failed")
+    text = f"{one['score']:.3f}" if _classifies(stream) else f"{one['score']:.3g}"
     return f"{text} ({one['setting']})" if one["setting"] else text
 
 
@@ -226,7 +222,12 @@ def _markdown(lines: list[list[str]]) -> str:
 
 
 def _provenance(results: list[dict[str, Any]]) -> str:
-    commits = ", ".join(sorted({r["commit"] for r in results}))
-    dates = sorted({r["date"] for r in results})
-    seeds = ", ".join(map(str, sorted({r["seed"] for r in results})))
-    return f"Commits {commits}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; seeds {seeds}."
+    def listed(key: str) -> str:
+        return ", ".join(sorted({str(r[key]) for r in results}))
+
+    return (
+        f"Commits {listed('commit')}; {listed('machine')}; {listed('date')}; "
+        f"seeds {listed('seed')}. Rows per second of processor time, predicted and learnt, the "
+        "median of the streams; memory beyond what the process has before, the largest. In "
+        "brackets the best setting."
+    )

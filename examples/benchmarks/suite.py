@@ -3,8 +3,8 @@
     python -m examples.benchmarks.suite --data ../shared/data --part quick
 
 Every model learns after each row; those that can, again in batches. Finished cells are appended to
-``results/suite.jsonl`` at once and not repeated, so that a run may be stopped and started again;
-delete lines to have them anew. The table and the plots are then written from all there is.
+``results/suite.jsonl`` at once and not repeated, so that a run may be stopped and started again.
+The tables and the plots are then written from all there is.
 
 Times are those of the processor, so that other work on the machine hardly changes them.
 """
@@ -15,6 +15,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -47,9 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what has not run yet, and write the report."""
     options = _options(arguments)
     done = report.read(options.results)
-    known = [{key: result[key] for key in report.KEYS} for result in done]
+    known = [] if options.again else [{k: result[k] for k in report.KEYS} for result in done]
     todo = [cell for cell in _cells(options) if any(key not in known for key in cell.keys)]
-    stamp = {"commit": _commit(), "date": datetime.now(UTC).date().isoformat()}
+    stamp = {
+        "commit": _commit(),
+        "machine": f"{os.cpu_count()} {platform.machine()} cores",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
     options.results.parent.mkdir(parents=True, exist_ok=True)
     for results in _run_all(todo, options.data, options.processes):
         with options.results.open("a") as file:
@@ -70,6 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rows", type=int, help="of each stream (default: 10,000)")
     add("--half", choices=("first", "second"), default="", help="of each real stream")
     add("--limit", type=float, default=1200.0, help="seconds of processor time for a cell")
+    add("--again", action="store_true", help="repeat cells that have finished; the latest counts")
     add("--processes", type=int, default=os.cpu_count(), help="(default: one for each core)")
     add("--results", type=Path, default=RESULTS, help="JSON lines; the report goes beside them")
     options = parser.parse_args(arguments)
