@@ -107,8 +107,10 @@ def run(cell: Cell, folder: Path) -> list[dict[str, Any]]:
     table = Table(data, stream.categories)
     classes = tuple(sorted(set(data.targets))) if classifies else ()
     task = Task(classifies, stream.categories, table.matrix.shape[1], classes, cell.seed)
-    before = _resident()
     try:
+        # Another one first, for what is compiled or imported at the first call.
+        prequential(model.make(task, cell.batch), table, cell.batch, rows=2 * cell.batch)
+        before = _resident()
         scores = prequential(model.make(task, cell.batch), table, cell.batch, cell.limit)
         peak, alone = _peak() - before, scores
         if model.alone:
