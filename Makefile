@@ -19,10 +19,10 @@ $(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch)
 $(PIP) $(1)
 endef
 
-.PHONY: help demo test lint check docs suite install clean
+.PHONY: help demo test lint check chaos docs suite install clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*##/    make \1 -/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/    make \1 -/p' Makefile
 
 demo: $(VENV)/.demo  ## learn a real stream, test-then-train, and plot how it went
 	rm -rf build/demo
@@ -37,6 +37,9 @@ lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+chaos: $(VENV)/.dev  ## kill, starve and damage runs for half an hour; resumable, writes a report
+	$(BIN)/python -m tests.chaos
 
 check: lint test  ## what must pass before a change lands
 

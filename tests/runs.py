@@ -145,10 +145,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def to_toml(tables: Mapping[str, Any]) -> str:
     """Return tables of plain values as TOML, whose values are written as those of JSON."""
     lines = []
+    below: dict[str, Any] = {}
     for table, values in tables.items():
         lines.append(f"[{table}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                below[f"{table}.{key}"] = value
+            else:
+                lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n" + (to_toml(below) if below else "")
 
 
 class Process:
@@ -165,17 +170,25 @@ class Process:
         Of the command line.
     stdin
         A file, or a named pipe, to read.
+    command
+        What to call with the arguments; the command line itself by default.
     """
 
     _context = multiprocessing.get_context("forkserver")
     _context.set_forkserver_preload(["fenchel_stream.cli", "fenchel_connectors.prometheus"])
 
-    def __init__(self, folder: Path, *arguments: str, stdin: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        stdin: Path | None = None,
+        command: Callable[[list[str]], int] = main,
+    ) -> None:
         self.out, self.err = folder / "stdout", folder / "stderr"
         for path in (self.out, self.err):
             path.write_text("")
         self._process: BaseProcess = self._context.Process(
-            target=_enter, args=(list(arguments), self.out, self.err, stdin)
+            target=_enter, args=(command, list(arguments), self.out, self.err, stdin)
         )
         self._process.start()
 
@@ -215,18 +228,22 @@ class Process:
 
     def checkpoint_after(self, records: int) -> None:
         """Wait for a checkpoint after at least so many records."""
-        directory = self.out.parent / "checkpoints"
-        self.until(lambda: _records(directory) >= records)
+        self.until(lambda: saved(self.out.parent) >= records)
 
 
 def start(
-    folder: Path, url: str, *arguments: str, stdin: Path | None = None, **changes: Any
+    folder: Path,
+    url: str,
+    *arguments: str,
+    stdin: Path | None = None,
+    command: Callable[[list[str]], int] = main,
+    **changes: Any,
 ) -> Process:
     """Start a run whose configuration is a file, and whose state goes to `folder`."""
     folder.mkdir(exist_ok=True)
     file = folder / "run.toml"
     file.write_text(to_toml(tables(folder, url, **changes)))
-    return Process(folder, "run", str(file), *arguments, stdin=stdin)
+    return Process(folder, "run", str(file), *arguments, stdin=stdin, command=command)
 
 
 @contextmanager
@@ -239,6 +256,13 @@ def pipe(folder: Path) -> Iterator[Path]:
         yield path
     finally:
         os.close(descriptor)
+
+
+def saved(folder: Path) -> int:
+    """Return how many records the newest checkpoint below `folder` stands for, -1 without one."""
+    # While it is read, a checkpoint may be removed.
+    infos = CheckpointStore(folder / "checkpoints").list()
+    return max((info.meta.get("records", 0) for info in infos), default=-1)
 
 
 def until(
@@ -255,13 +279,13 @@ def until(
     return found
 
 
-def _records(directory: Path) -> int:
-    # While it is read, a checkpoint may be removed.
-    infos = CheckpointStore(directory).list()
-    return max((info.meta.get("records", 0) for info in infos), default=-1)
-
-
-def _enter(arguments: list[str], out: Path, err: Path, stdin: Path | None) -> None:
+def _enter(
+    command: Callable[[list[str]], int],
+    arguments: list[str],
+    out: Path,
+    err: Path,
+    stdin: Path | None,
+) -> None:
     for path, descriptor, flags in (
         (stdin or Path(os.devnull), 0, os.O_RDONLY),
         (out, 1, os.O_WRONLY),
@@ -269,4 +293,4 @@ def _enter(arguments: list[str], out: Path, err: Path, stdin: Path | None) -> No
     ):
         os.dup2(os.open(path, flags), descriptor)
     sys.stdin = open(0)  # noqa: SIM115 - the server has closed that of the interpreter
-    sys.exit(main(arguments))
+    sys.exit(command(arguments))
