@@ -175,7 +175,7 @@ class Process:
     """
 
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["fenchel_stream.cli", "fenchel_connectors.prometheus"])
+    _context.set_forkserver_preload(["fenchel_connectors.prometheus", "tests.warm"])
 
     def __init__(
         self,

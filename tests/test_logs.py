@@ -1,4 +1,4 @@
-"""What the command logs as JSON, from a process of its own: pytest has set up logging in this."""
+"""What the command logs as JSON, in processes of its own: pytest has set up logging in this."""
 
 from __future__ import annotations
 
@@ -10,51 +10,61 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fenchel_stream.logs import JsonFormatter
-from tests.runs import rows, tables, to_toml, write_csv
+from tests.runs import Process, rows, tables, to_toml, write_csv
 
-COMMAND = "from fenchel_stream.cli import main; raise SystemExit(main())"
-
-
-def run(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, Any]]]:
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, "--log-format", "json", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, [json.loads(line) for line in done.stderr.splitlines()]
+JSON = ("--log-format", "json", "run", "run.toml")
 
 
-def test_a_run_its_end_by_an_error_and_a_fault(tmp_path: Path) -> None:
+def said(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, Any]]]:
+    """Run the command, and return its exit code, its output, and its log."""
+    with Process(folder, *JSON, *arguments) as process:
+        code = process.wait()
+    lines = process.err.read_text().splitlines()
+    return code, process.out.read_text(), [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     url = write_csv(tmp_path / "data.csv", rows(60))
     (tmp_path / "run.toml").write_text(to_toml(tables(tmp_path, url, run={"progress": True})))
+    return tmp_path
+
+
+def test_a_run_and_its_end(folder: Path) -> None:
     before = datetime.now(UTC)
-    code, said, lines = run(tmp_path, "run", "run.toml")
-    assert code == 0
-    assert said.startswith("Accuracy ")
-    assert {line["message"].partition(": ")[2] for line in lines} > {
-        "rejected as non_numeric (column 'a' holds 'far')"
+    code, out, lines = said(folder)
+    assert (code, out[:9]) == (0, "Accuracy ")
+    assert "data.csv:19: rejected as non_numeric (column 'a' holds 'far')" in {
+        line["message"] for line in lines
     }
     for line in lines:
         assert line["level"] in {"INFO", "WARNING"}
         assert line["logger"].startswith("fenchel_stream.")
         assert before <= datetime.fromisoformat(line["time"]) <= datetime.now(UTC)
-    code, said, lines = run(tmp_path, "run", "run.toml")
-    assert code == 0
-    assert said.startswith("nothing new: Accuracy ")
-    assert (lines[0]["checkpoint"], lines[0]["records"]) == ("00000004", 60)
-    code, said, (line,) = run(tmp_path, "run", "run.toml", "--set", "model.hidden=[9]")
-    assert (code, line["exit_code"], line["level"], said) == (4, 4, "CRITICAL", "")
+    code, out, lines = said(folder)
+    assert (code, out[:22]) == (0, "nothing new: Accuracy ")
+    assert lines[0]["checkpoint"].endswith("/00000004")
+    assert lines[0]["records"] == 60
+    code, out, (line,) = said(folder, "--set", "model.hidden=[9]")
+    assert (code, line["exit_code"], line["level"], out) == (4, 4, "CRITICAL", "")
     assert "was made with model.hidden = [8]" in line["message"]
-    (tmp_path / "mine.py").write_text("def make():\n    raise KeyError('a fault of its own')\n")
-    code, _, (line,) = run(tmp_path, "run", "run.toml", "--set", "model.factory=mine:make",
-                           "--set", "model.hidden=[8]")  # fmt: skip
-    assert code == 2, line
-    (tmp_path / "mine.py").write_text("import math\nmath.sqrt(-1)\n")
-    code, _, (line,) = run(tmp_path, "run", "run.toml", "--set", "model.factory=mine:make")
-    assert (code, line["exit_code"]) == (1, 1)
+
+
+def test_a_fault_of_the_program(folder: Path) -> None:
+    (folder / "mine.py").write_text("import math\nmath.sqrt(-1)\n")
+    command = "from fenchel_stream.cli import main; raise SystemExit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", command, *JSON, "--set", "model.factory=mine:make"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = json.loads(done.stderr)
+    assert (done.returncode, line["exit_code"]) == (1, 1)
     assert 'mine.py", line 2' in line["exception"]
 
 
