@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool2d
 
-from fenchel_stream.arrays import Array, as_array, empty, with_ones
+from fenchel_stream.arrays import Array, as_array, namespace, with_ones
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.layers.layer import Layer, LinearMap, Shape, size
 
@@ -54,17 +55,25 @@ class AveragePool2d(LinearMap):
 
     def forward(self, x: Array) -> Array:
         """Return the pooled images (samples x outputs) of `x` (samples x inputs)."""
+        height, width, channels = self.outputs
+        # Sums of slices of whole rows take a third of the time of torch's own pooling.
         tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
-        images = tensor.unflatten(1, self.inputs).permute(0, 3, 1, 2)
-        pooled = avg_pool2d(images, self.window)
-        return as_array(pooled.permute(0, 2, 3, 1).flatten(1), like=x)
+        rows = tensor.unflatten(1, (height, self.window, width * self.window * channels))
+        columns = _sum(rows.unbind(2)).unflatten(2, (width, self.window, channels))
+        pooled = _sum(columns.unbind(3)).flatten(1)
+        return as_array(pooled * self.window**-2.0, like=x)
 
     def adjoint(self, g: Array) -> Array:
         """Return the gradient in ``X`` (samples x inputs), from that in the pooled images."""
         height, width, channels = self.outputs
-        x = empty(g, len(g), height, self.window, width, self.window, channels)
-        x[:] = (g * self.window**-2.0).reshape(len(g), height, 1, width, 1, channels)
-        return x.reshape(len(g), size(self.inputs))
+        repeat = namespace(g).concatenate
+        x = (g * self.window**-2.0).reshape(len(g), height, width, channels)
+        rows = repeat([x] * self.window, -1).reshape(len(g), height, -1)
+        return repeat([rows] * self.window, -1).reshape(len(g), -1)
+
+
+def _sum(slices: Sequence[torch.Tensor]) -> torch.Tensor:
+    return reduce(torch.add, slices)
 
 
 class Pooled(Layer):
@@ -100,6 +109,9 @@ class Pooled(Layer):
 
     def adjoint(self, g: Array, weights: Array) -> Array:
         return self.pool.adjoint(self.layer.adjoint(g, weights))
+
+    def spread(self, g: Array) -> Array:
+        return self.pool.adjoint(self.layer.spread(g))
 
     def weight_gradient(self, g: Array, a: Array) -> Array:
         layer, a = self.reduced(a)

@@ -87,7 +87,8 @@ class Conv2d(Layer):
         return size(self.inputs)
 
     def forward(self, a: Array, w: Array) -> Array:
-        kernel, biases = self._kernel(w[:, 1:]), _tensor(w[:, 0])
+        kernel = self._kernel(w[:, 1:]).contiguous(memory_format=torch.channels_last)
+        biases = _tensor(w[:, 0])
         u = conv2d(self._images(a), kernel, biases, self.stride, self.padding)
         return _rows(u, like=a)
 
@@ -148,8 +149,10 @@ class Conv2d(Layer):
         return as_array(bound, like=weights)
 
     def _images(self, a: Array) -> torch.Tensor:
-        """Return the images of `a` (samples x channels x height x width), in its memory."""
-        return _channels_first(_tensor(a)[:, 1:], self.inputs)
+        """Return the images of `a` (samples x channels x height x width)."""
+        images = _channels_first(_tensor(a)[:, 1:], self.inputs)
+        # So that what torch returns has its channels last, too, and need not be turned.
+        return images.contiguous(memory_format=torch.channels_last)
 
     def _kernel(self, weights: Array) -> torch.Tensor:
         shape = (self.kernel, self.kernel, self.inputs[-1])

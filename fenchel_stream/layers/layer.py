@@ -112,6 +112,10 @@ class Layer(LinearMap):
         """Return the layer and its input with what needs no weights already applied."""
         return self, a
 
+    def spread(self, g: Array) -> Array:
+        """Return the gradient in ``X`` from that in the `reduced` input, both without the ones."""
+        return g
+
 
 def size(shape: Shape) -> int:
     """Return how many numbers a sample of `shape` has."""

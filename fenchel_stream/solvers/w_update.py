@@ -121,7 +121,7 @@ def w_update(
     if not metric.dual:
         centre = w0 if metric.shrink is None else metric.shrink * w0
         for _ in range(iterations):
-            gradient = metric.layer.weight_gradient(scale * term.gradient(u), a)
+            gradient = scale * metric.layer.weight_gradient(term.gradient(u), a)
             w = w - (gradient + metric.tau * (w - centre)) @ inverse
             u = metric.layer.forward(a, w)
         return w, u

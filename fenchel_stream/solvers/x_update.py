@@ -65,14 +65,19 @@ def x_update(
     weights = w[:, 1:]
     m = activation.curvature * term.curvature * layer.norm_bound(weights)
     keep = m / (mu + m)
-    pull = (1.0 - keep) * u_below
     weights = weights / (mu + m)
+    # S = U + (its distance at the start, fading) + what came from above. The last is kept where
+    # the layer begins to have weights: below a pooling it would be several times as large.
+    away = None if s is u_below else s - u_below
+    core, _ = layer.reduced(a[:1])
+    moved: Array = 0.0
     a = a + 0.0
     for _ in range(iterations):
-        # In place: of a convolution these are the largest arrays of all.
-        s = keep * s
-        s += pull
-        s -= layer.adjoint(term.gradient(u), weights)
+        moved = keep * moved - core.adjoint(term.gradient(u), weights)
+        s = u_below + layer.spread(moved)
+        if away is not None:
+            away = keep * away
+            s = s + away
         a[..., 1:] = activation.phi(s)
         u = layer.forward(a, w)
     return s, a, u
