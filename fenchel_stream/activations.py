@@ -13,6 +13,7 @@ To add an activation, write one subclass here and list it in `ACTIVATIONS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import factorial, inf, log, pi
 
 from fenchel_stream.arrays import Array, namespace, positive_part
@@ -39,6 +40,8 @@ class Activation(ABC):
     lower: float = -inf
     upper: float = inf
     """Ends of the range of ``phi``."""
+    homogeneous: bool = False
+    """Whether ``phi(s u) = s phi(u)`` for ``s > 0``."""
     code: int = -1
     """Its number in `kernels`, where single rows are learnt by compiled loops; -1 without."""
 
@@ -59,8 +62,22 @@ class Activation(ABC):
         """Return ``F(v)``, the conjugate of `dual`, for `v` in the closed range of ``phi``."""
 
     def divergence(self, v: Array, u: Array) -> Array:
-        """Return ``B(v, u) = F(v) + F*(u) - u v``, equation (3)."""
-        return self.primal(v) + self.dual(u) - u * v
+        """Return ``B(v, u) = F(v) + F*(u) - u v``, equation (3): infinite beyond the range."""
+        xp = namespace(v)
+        inside = v.clip(self.lower, self.upper)
+        finite = self.primal(inside) + self.dual(u) - u * inside
+        return xp.where(inside == v, finite, inf)
+
+    @staticmethod
+    def from_callable(
+        phi: Callable[[Array], Array],
+        inverse: Callable[[Array], Array] | None = None,
+        curvature: float | None = None,
+    ) -> Activation:
+        """Return the Fenchel pair of any increasing function: see `NumericalPair`."""
+        from fenchel_stream.numerical_pair import NumericalPair  # noqa: PLC0415 - a subclass
+
+        return NumericalPair(phi, inverse, curvature)
 
 
 def _xlogx(v: Array) -> Array:
@@ -76,6 +93,8 @@ def _softplus(u: Array) -> Array:
 
 class Identity(Activation):
     """``phi(u) = u``; ``F(v) = v^2 / 2``."""
+
+    homogeneous = True
 
     code = 0
 
@@ -95,6 +114,7 @@ class Identity(Activation):
 class ReLU(Activation):
     """``phi(u) = max(u, 0)``; ``F(v) = v^2 / 2`` on ``v >= 0``, equation (5)."""
 
+    homogeneous = True
     code = 1
     lower = 0.0
 
@@ -114,6 +134,7 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """``phi(u) = max(u, slope u)``."""
 
+    homogeneous = True
     code = 2
     slope = 0.01
 
@@ -247,14 +268,16 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def get_activation(name: str) -> Activation:
-    """Return the activation called `name`.
+def get_activation(name: str | Activation) -> Activation:
+    """Return the activation called `name`, or itself.
 
     Raises
     ------
     ConfigError
         There is no activation of this name; the message lists those that exist.
     """
+    if isinstance(name, Activation):
+        return name
     if name not in ACTIVATIONS:
         raise ConfigError(f"activation {name!r} is unknown; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -67,6 +67,14 @@ class Descent:
         penalties = self._penalty(last, w, w0, network.mixture)
         return total + before.shares @ (losses + penalties)
 
+    def rows(self, at: Variables) -> Array:
+        """Return each row's part of the losses and divergences, weighed by lambda."""
+        network = self.network
+        total = network.loss.rows(self.targets, at.outputs[-1])
+        for lam, a, u in zip(network.lam, at.inputs[1:], at.outputs, strict=False):
+            total = total + lam * network.activation.divergence(a[..., 1:], u).sum(-1)
+        return total
+
     def divergences(self, at: Variables) -> list[Array]:
         """Return ``B(X_{l+1}, U_l)``, summed over rows and units, of each hidden layer."""
         pairs = zip(at.inputs[1:], at.outputs, strict=False)

@@ -11,7 +11,8 @@ from the feed-forward point, one block of variables at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from fenchel_stream.activations import Activation, get_activation
 from fenchel_stream.arrays import Array, append, as_array, empty, with_ones
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.fit import FitReport, fit
 from fenchel_stream.layers import Dense, Layer, LinearMap, Shape, chained, lenet5
+from fenchel_stream.lifted_prediction import lifted_outputs
 from fenchel_stream.losses import Loss, get_loss
 from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.report import StepReport
@@ -49,7 +52,8 @@ class LiftedNetwork:
     layers
         The map of each, by default all dense.
     activation
-        Of the hidden layers: relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
+        Of the hidden layers: relu, leaky_relu, tanh, sigmoid, softplus, elu or identity, or one of
+        your own.
     loss
         ``cross_entropy`` or ``squared_error``.
     lam
@@ -102,7 +106,7 @@ class LiftedNetwork:
         weights: Sequence[Array],
         layers: Sequence[Layer] | None = None,
         *,
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         loss: str = "cross_entropy",
         lam: float | Sequence[float] = 0.01,
         gamma: float | Sequence[float] | str = "auto",
@@ -289,6 +293,10 @@ class LiftedNetwork:
         DataError
             The shapes do not fit the network, or a value is not finite.
         """
+        return self.step(*self._checked(X, Y))
+
+    def _checked(self, X: Array, Y: Array) -> tuple[Array, Array]:
+        """Return the input of `X` with its column of ones, and targets of its own memory."""
         with np.errstate(over="ignore"):
             a = self._placed(self._inputs(X))
             # A copy: the report reads the targets later, and the caller may reuse the array.
@@ -303,14 +311,14 @@ class LiftedNetwork:
                     f"{name} holds values that are not finite or beyond {LARGEST:g}; "
                     "nothing was learnt"
                 )
-        return self.step(a, y)
+        return a, y
 
     def step(self, a: Array, y: Array) -> StepReport:
         """Learn a batch whose input `a` carries its column of ones and was checked."""
         a = self._placed(a)
         if self.row_step is not None and len(a) == 1:
             return self._learn_row(self.row_step, a, as_array(y, like=a))
-        now = self._feed_forward(a)
+        now = self.feed_forward(a)
         targets = self.loss.encode(as_array(y, like=a), now.outputs[-1])
         if self.mixture is not None:
             now.candidates = self.mixture.weights
@@ -333,11 +341,39 @@ class LiftedNetwork:
             self.mixture.weights = now.candidates
         return StepReport(Descent(self, targets, before, now))
 
-    def predict(self, X: Array) -> Array:
+    def fit(
+        self,
+        X: Array,
+        Y: Array,
+        *,
+        tolerance: float = 1e-4,
+        sweeps: int = 100,
+        ascents: int = 0,
+        ascent_step: float = 1.0,
+        progress: bool = True,
+        on_sweep: Callable[[int], object] | None = None,
+    ) -> FitReport:
+        """Learn all data at once by Algorithm 1: see `fenchel_stream.fit.fit`."""
+        a, y = self._checked(X, Y)
+        return fit(self, a, y, tolerance, sweeps, ascents, ascent_step, progress, on_sweep)
+
+    def predict(self, X: Array, rule: str = "feed_forward") -> Array:
         """Return the outputs (m x outputs): values, or logits with cross-entropy.
 
         An array comes back for an array, a tensor for a tensor.
+
+        Parameters
+        ----------
+        X
+            Inputs (m x inputs), array or tensor.
+        rule
+            ``feed_forward``, or ``lifted`` for the paper's (12): see
+            `fenchel_stream.lifted_prediction.lifted_outputs`.
         """
+        if rule == "lifted":
+            return lifted_outputs(self, self._placed(self._inputs(X)), like=X)
+        if rule != "feed_forward":
+            raise ConfigError(f"rule is 'feed_forward' or 'lifted', not {rule!r}")
         return self.outputs(self._inputs(X), like=X)
 
     def outputs(self, a: Array, like: Array | None = None) -> Array:
@@ -346,24 +382,50 @@ class LiftedNetwork:
         if self.row_step is not None and len(a) == 1:
             outputs = self.row_step.forward(self.weights, placed[0])[1][-1][None]
         else:
-            outputs = self._feed_forward(placed).outputs[-1]
+            outputs = self.feed_forward(placed).outputs[-1]
         return as_array(outputs, like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
-        now = self._feed_forward(self._placed(self._inputs(X)))
+        now = self.feed_forward(self._placed(self._inputs(X)))
         outputs = now.outputs[-1]
         targets = self.loss.encode(as_array(Y, like=outputs), outputs)
         decay = sum(rho * (w * w).sum() for rho, w in zip(self.rho, self.weights, strict=True))
         return float(self.loss.value(targets, outputs) + decay)
 
-    def _feed_forward(self, a: Array) -> Variables:
+    def feed_forward(self, a: Array) -> Variables:
+        """Return all variables at the feed-forward point of a placed input `a` with its ones."""
         inputs, outputs = [a], [self.layers[0].forward(a, self.weights[0])]
         for layer, w in zip(self.layers[1:], self.weights[1:], strict=True):
             a = with_ones(self.activation.phi(outputs[-1]))
             inputs.append(a)
             outputs.append(layer.forward(a, w))
         return Variables(list(self.weights), inputs, outputs, [None, *outputs[:-1]], {})
+
+    def relaxed(self) -> LiftedNetwork:
+        """Return a network of the same weights whose objective has no proximal terms.
+
+        It is the Lagrange relaxation (7): ``L(Y, U_L) + sum_l lam_l B_l + rho_l ||W_l||^2``.
+        """
+        network = copy(self)
+        network.weights = list(self.weights)
+        network.gamma, network.gamma_unit = (0.0,) * len(self.weights), "absolute"
+        network.mixture, network.row_step = None, None
+        return network
+
+    def replace(
+        self,
+        weights: Sequence[Array] | None = None,
+        lam: Sequence[float] | None = None,
+        rho: Sequence[float] | None = None,
+    ) -> None:
+        """Set weights, lambda or rho of each layer; for new weights gamma begins to tune anew."""
+        if weights is not None:
+            self.weights = [self._placed(w) for w in weights]
+            self.mixture = self.mixture and GammaMixture(self.weights[-1])
+        self.lam = self.lam if lam is None else tuple(lam)
+        self.rho = self.rho if rho is None else tuple(rho)
+        self.row_step = RowStep(self) if RowStep.serves(self) else None
 
     def _placed(self, a: Array) -> Array:
         """Return `a` in the network's library, precision and place."""

@@ -123,6 +123,57 @@ class TestPair:
         rise = at(activation.phi, u + step) - at(activation.phi, u)
         assert -1e-15 <= rise <= activation.curvature * step * (1 + 1e-9) + 1e-14
 
+    @given(
+        points=st.tuples(*[st.floats(0.0, 1.0)] * 2),
+        us=st.tuples(PRE_ACTIVATIONS, PRE_ACTIVATIONS),
+        along=st.floats(0.0, 1.0),
+    )
+    def test_divergence_is_biconvex(
+        self, name: str, points: tuple[float, float], us: tuple[float, float], along: float
+    ) -> None:
+        # Convex in v with u held, and in u with v held, along any segment.
+        activation = ACTIVATIONS[name]
+        v, u = [inside(activation, p) for p in points], list(us)
+        rounding = 1e-12 * (1 + sum(x * x for x in v + u))
+
+        def b(v: float, u: float) -> float:
+            return float(activation.divergence(np.array([v]), np.array([u]))[0])
+
+        def between(pair: list[float]) -> float:
+            low, high = min(pair), max(pair)
+            return min(max((1 - along) * pair[0] + along * pair[1], low), high)
+
+        chord = (1 - along) * b(v[0], u[0]) + along * b(v[1], u[0])
+        assert b(between(v), u[0]) <= chord + rounding
+        chord = (1 - along) * b(v[0], u[0]) + along * b(v[0], u[1])
+        assert b(v[0], between(u)) <= chord + rounding
+
+    @given(position=st.floats(0.02, 0.98), u=st.floats(-8, 8))
+    def test_gradients_of_the_divergence(self, name: str, position: float, u: float) -> None:
+        # dB/du = phi(u) - v and dB/dv = phi^-1(v) - u.
+        activation, step = ACTIVATIONS[name], 1e-5
+        v = inside(activation, position)
+        vs, us = np.array([v, v, v + step, v - step]), np.array([u + step, u - step, u, u])
+        b = activation.divergence(vs, us)
+        assert (b[0] - b[1]) / (2 * step) == pytest.approx(at(activation.phi, u) - v, abs=1e-4)
+        slope = at(activation.inverse, v) - u
+        assert (b[2] - b[3]) / (2 * step) == pytest.approx(slope, rel=1e-4, abs=1e-3)
+
+    @given(u=PRE_ACTIVATIONS, beyond=st.floats(1e-6, 100.0))
+    def test_divergence_is_infinite_beyond_the_range(
+        self, name: str, u: float, beyond: float
+    ) -> None:
+        activation = ACTIVATIONS[name]
+        for kind in (np.array, torch.tensor):
+            pre = kind([u])
+            if activation.lower > -np.inf:
+                assert activation.divergence(kind([activation.lower - beyond]), pre)[0] == np.inf
+            if activation.upper < np.inf:
+                assert activation.divergence(kind([activation.upper + beyond]), pre)[0] == np.inf
+            for end in ends(activation):
+                found = float(activation.divergence(kind([end]), pre)[0])
+                assert 0 <= found + 1e-12 * (1 + u * u) < np.inf
+
     def test_curvature_is_the_least_bound(self, name: str) -> None:
         u = np.linspace(-10, 40, 50_001)
         slopes = np.diff(ACTIVATIONS[name].phi(u)) / np.diff(u)
