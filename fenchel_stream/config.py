@@ -143,6 +143,9 @@ class RunTable(Table, frozen=True):
     threads
         Threads of the libraries that compute. For networks as small as these more than one gain
         nothing, and lose much on a busy machine.
+    group
+        Share the parts of the stream, such as the partitions of a topic, with all other runs that
+        have the same checkpoint directory.
     """
 
     batch_size: AtLeastOne = 100
@@ -151,6 +154,7 @@ class RunTable(Table, frozen=True):
     max_error_rate: Share = 1.0
     progress: bool = True
     threads: AtLeastOne = 1
+    group: bool = False
 
 
 class OutputTable(Table, frozen=True):

@@ -132,6 +132,15 @@ class LiveSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class PartedSource(Source, Protocol):
+    """A source whose records are in parts that can be learnt apart, such as partitions."""
+
+    def parts(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the parts by name, each with the options of a source of that part alone."""
+        ...
+
+
 def open_source(url: str, **options: Any) -> Source:
     """Return the source that `url` names.
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from river import base, linear_model, multiclass, optim, preprocessing, tree
 
+from fenchel_stream import FenchelClassifier
+
 NOT_A_FUNCTION = 1
 
 
@@ -64,3 +66,24 @@ def decode_pairs(raw: bytes) -> dict[str, float]:
     """Decode a value like ``a=1``."""
     name, value = raw.decode().split("=")
     return {name: float(value)}
+
+
+def sluggish(folder: str, seconds: float) -> base.Estimator:
+    """Return a model that needs so long for a batch, until a file ``fast`` is in the folder."""
+    return Sluggish(folder, seconds) | FenchelClassifier(hidden=(8,))
+
+
+class Sluggish(base.MiniBatchTransformer):
+    def __init__(self, folder: str, seconds: float) -> None:
+        self.folder = folder
+        self.seconds = seconds
+
+    def learn_many(self, X: Any) -> None:
+        if not (Path(self.folder) / "fast").exists():
+            time.sleep(self.seconds)
+
+    def transform_many(self, X: Any) -> Any:
+        return X
+
+    def transform_one(self, x: dict[Any, Any]) -> dict[Any, Any]:
+        return x

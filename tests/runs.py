@@ -201,6 +201,11 @@ class Process:
         self._process.close()
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process.is_alive()
 

@@ -26,13 +26,18 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
     >>> to_frame([{"a": 1, "b": 1.5}, {"b": "abc", "c": True}]).rows()
     [(1, 1.5, None), (None, 'abc', True)]
     """
-    keys = list(dict.fromkeys(chain.from_iterable(records)))
+    orders = set(map(tuple, records))
+    keys = list(dict.fromkeys(chain.from_iterable(orders if len(orders) < 2 else records)))
     if not all(type(key) is str for key in keys):
         return to_frame([{str(key): value for key, value in row.items()} for row in records])
     if not keys:
         return pl.DataFrame(height=len(records))
+    if len(orders) == 1:  # as nearly always: then it is faster to turn them round at once
+        columns = list(map(list, zip(*[row.values() for row in records], strict=True)))
+    else:
+        columns = [[row.get(key) for row in records] for key in keys]
     # By name and not by list: there polars would give a column without a name one of its own.
-    return pl.DataFrame({key: _column(key, [row.get(key) for row in records]) for key in keys})
+    return pl.DataFrame({key: _column(key, one) for key, one in zip(keys, columns, strict=True)})
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

@@ -41,6 +41,17 @@ ATTEMPTS, PAUSE = 5, 0.02
 class Lock:
     """The right to write in a directory, held by one process at a time until it ends or lets go.
 
+    Processes that it forks hold it with it.
+
+    Parameters
+    ----------
+    directory
+        Which.
+    name
+        Of the file there that stands for this right.
+    attempts
+        How often to try.
+
     Raises
     ------
     CheckpointError
@@ -49,10 +60,10 @@ class Lock:
 
     NAME = ".lock"
 
-    def __init__(self, directory: Path) -> None:
-        self._file = (directory / self.NAME).open("a+b")
+    def __init__(self, directory: Path, name: str = NAME, attempts: int = ATTEMPTS) -> None:
+        self._file = (directory / name).open("a+b")
         try:
-            self._take()
+            self._take(attempts)
         except BlockingIOError as error:
             self._file.seek(0)
             holder = self._file.read().decode(errors="replace").strip() or "unknown"
@@ -79,11 +90,12 @@ class Lock:
         return None
 
     def release(self) -> None:
-        """Let go."""
+        """Let go, for the processes that were forked as well."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
-    def _take(self) -> None:
-        for _ in range(ATTEMPTS):
+    def _take(self, attempts: int) -> None:
+        for _ in range(attempts - 1):
             with suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return

@@ -73,6 +73,7 @@ class CheckpointStore:
         self.directory = Path(directory)
         self.keep = keep
         self._lock: Lock | None = None
+        self._newest: str | None = None  # as it was when the right to write was taken, or ours
 
     def open(self) -> Self:
         """Make the directory if need be and take the right to write there.
@@ -88,6 +89,7 @@ class CheckpointStore:
                     self.directory.mkdir(parents=True)
                     synchronise_directory(self.directory.parent)
                 self._lock = Lock(self.directory)
+                self._newest = self._last()
             except OSError as error:
                 raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
         return self
@@ -137,7 +139,8 @@ class CheckpointStore:
         Raises
         ------
         CheckpointError
-            Something cannot be stored, or the disk refuses; the checkpoints from before stay.
+            Something cannot be stored, the disk refuses, or another process has written here since
+            this one took the right to; the checkpoints from before stay.
         """
         self.open()
         contents = Contents(state, allow_pickle)
@@ -321,18 +324,28 @@ class CheckpointStore:
     @contextmanager
     def _written(self, path: Path) -> Iterator[Path]:
         """Lend a directory, and let it appear as `path` once all that was put there is safe."""
+        if (newest := self._last()) is not None and int(newest) > int(self._newest or 0):
+            # A lock can be lost: on a file system of a network, or with the file that holds it.
+            raise CheckpointError(
+                f"{self.directory}: another process has written checkpoint {newest} since this one "
+                f"had {self._newest}: the state is no longer ours to go on from"
+            )
         temporary = self.directory / f"{_NEW}{path.name}"
         try:
             self._clean()
             temporary.mkdir()
             yield temporary
             synchronise_directory(temporary)
-            temporary.rename(path)
+            temporary.rename(path)  # refused where another process was first
+            self._newest = path.name
             synchronise_directory(self.directory)
         except OSError as error:
             raise CheckpointError(f"{path} cannot be written: {_reason(error)}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _last(self) -> str | None:
+        return names[-1] if (names := self._names()) else None
 
     def _names(self) -> builtins.list[str]:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fenchel_stream.config import Config, load, setting
+from fenchel_stream.group import Group
 from fenchel_stream.learner import Learner
 
 FLAGS = {
@@ -64,6 +65,9 @@ def configuration(options: argparse.Namespace) -> Config:
 
 def _run(options: argparse.Namespace) -> None:
     config = configuration(options)
+    if config.run.group:
+        Group(config).run()
+        return
     learner = Learner(config)
     result = learner.run()
     new = learner.records > learner.first

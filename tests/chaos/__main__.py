@@ -23,10 +23,10 @@ from typing import Any
 from tqdm import tqdm
 
 from fenchel_stream.checkpoint.manifest import versions
-from tests.chaos import damage, disks, kills, outages, saving, steps
+from tests.chaos import damage, disks, groups, kills, outages, saving, slow, steps
 from tests.chaos.part import Part
 
-MODULES = (kills, steps, outages, disks, saving, damage)
+MODULES = (kills, steps, outages, groups, slow, disks, saving, damage)
 REPORT = Path(__file__).with_name("REPORT.md")
 
 

@@ -175,6 +175,17 @@ class KafkaSource:
         if self._reader is not None:
             self._reader.commit({int(number): n for number, n in position["offsets"].items()})
 
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return the partitions to be read, for a run of each.
+
+        Raises
+        ------
+        ConfigError
+            No broker answers, or the topic or a partition is not there.
+        """
+        wanted = self._wanted(find_topic(self.name, self.client))
+        return {f"partition-{number}": {"partitions": [number]} for number in wanted}
+
     def _offsets(self, topic: Topic, position: Position | None) -> dict[int, int | Place]:
         """Return where to begin in each partition that is to be read."""
         wanted = self._wanted(topic)

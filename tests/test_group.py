@@ -1,0 +1,68 @@
+"""Runs that share a topic, on real brokers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.config import parse
+from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.group import Group
+from fenchel_stream.membership import Membership
+from tests.brokers import Broker
+from tests.chaos.groups import churn
+from tests.runs import SEA, tables
+
+
+def test_members_come_and_go(broker: Broker, tmp_path: Path) -> None:
+    report = churn(broker, tmp_path, changes=6, rng=Random(2), pace=0.5)
+    assert (report.lost, report.doubled, report.different) == (0, 0, [])
+    assert report.joins > 1
+    assert report.leaves + report.kills > 0
+    assert report.moves > 4
+
+
+def test_a_stale_owner_cannot_write(tmp_path: Path) -> None:
+    """Even one whose lock was taken from it."""
+    state = {"counts": {"a": 1}}
+    with CheckpointStore(tmp_path) as stale:
+        stale.save(state, {"owner": "first"})
+        (tmp_path / ".lock").unlink()
+        with CheckpointStore(tmp_path) as new:
+            new.save(state, {"owner": "second"})
+            with pytest.raises(CheckpointError, match="another process has written checkpoint"):
+                stale.save(state, {"owner": "first, stale"})
+            new.save(state, {"owner": "second"})
+    assert [info.meta["owner"] for info in new.list()] == ["first", "second", "second"]
+
+
+def test_quotas_add_up(tmp_path: Path) -> None:
+    with Membership(tmp_path) as one, Membership(tmp_path) as two, Membership(tmp_path) as three:
+        quotas = [member.quota(7) for member in (one, two, three)]
+        assert sorted(quotas) == [2, 2, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_member_that_was_killed_does_not_count(tmp_path: Path) -> None:
+    with Membership(tmp_path) as one:
+        child = os.fork()
+        if not child:
+            Membership(tmp_path).__enter__()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert len(list(tmp_path.iterdir())) == 2
+        assert one.names() == [one.name]
+
+
+def test_what_a_group_needs(tmp_path: Path) -> None:
+    settings = tables(tmp_path, SEA)
+    with pytest.raises(ConfigError, match="has no parts to share"):
+        Group(parse(settings))
+    del settings["checkpoint"]
+    with pytest.raises(ConfigError, match="run.group needs"):
+        Group(parse(settings))
