@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -163,18 +165,24 @@ class OutputTable(Table, frozen=True):
     Attributes
     ----------
     predictions, rejects
-        JSON lines: what was predicted for each row, and the records that were not learnt.
+        JSON lines: what was predicted for each row, and the records that were not learnt. Or
+        topics, as ``kafka://host:9092/predictions``.
+    transactional
+        Commit the predictions of each batch to their topic as one transaction.
     plot
         A picture of the metrics; its suffix is its format.
     """
 
     predictions: str | None = None
     rejects: str | None = None
+    transactional: bool = False
     plot: str | None = None
 
     def __post_init__(self) -> None:
         if self.predictions is not None and self.predictions == self.rejects:
             raise ValueError("predictions and rejects cannot go to the same file")
+        if self.transactional and not (self.predictions or "").startswith("kafka:"):
+            raise ValueError("transactional is for predictions that go to a topic")
 
 
 class CheckpointTable(Table, frozen=True):
@@ -240,6 +248,31 @@ class Config(Table, frozen=True):
     checkpoint: CheckpointTable | None = None
     kafka: dict[str, Any] = {}
 
+    def sink(self, output: Literal["predictions", "rejects"]) -> dict[str, Any]:
+        """Return what the sink of an output needs to know beside its URL."""
+        url = getattr(self.output, output)
+        if url is None or not url.startswith("kafka:"):
+            return {}
+        # The same for the same run whenever it is started, and another one for any other run.
+        run = [
+            self.source.url,
+            self.source.options,
+            url,
+            self.checkpoint and self.checkpoint.directory,
+        ]
+        found = {
+            **self.client(url),
+            "writer": hashlib.sha256(json.dumps(run).encode()).hexdigest()[:16],
+        }
+        if output == "predictions":
+            return {**found, "key": "key", "transactional": self.output.transactional}
+        return {**found, "key": "where"}
+
+    def digest(self) -> str:
+        """Return a short name for all that decides what is learnt."""
+        text = json.dumps(self.identity(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
     def client(self, url: str) -> dict[str, Any]:
         """Return what a source or sink at `url` needs to know beside options of its own."""
         return {"client": self.kafka} if self.kafka and url.startswith("kafka:") else {}
@@ -247,6 +280,8 @@ class Config(Table, frozen=True):
     def __post_init__(self) -> None:
         if self.labels is not None and self.run.delay:
             raise ValueError("run.delay and [labels] are two ways for labels to come late")
+        if self.output.transactional and self.checkpoint is None:
+            raise ValueError("output.transactional needs a [checkpoint], to know what is published")
 
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint must agree on: everything that decides what is learnt."""

@@ -69,6 +69,7 @@ class Learner:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.digest = config.digest()
         source, features, run = config.source, config.features, config.run
         self.source = open_source(source.url, **source.options, **config.client(source.url))
         self.check: RowCheck | JoinCheck = RowCheck(
@@ -91,7 +92,8 @@ class Learner:
         self.curve = Curve(config.metrics.window)
         self.rejects = RejectLog(max_error_rate=run.max_error_rate)
         self.outputs = Outputs(
-            {"predictions": config.output.predictions, "rejects": config.output.rejects}
+            {"predictions": config.output.predictions, "rejects": config.output.rejects},
+            {"predictions": config.sink("predictions"), "rejects": config.sink("rejects")},
         )
         self.store: CheckpointStore | None = None
         self.monitor: Monitor | None = None
@@ -188,7 +190,7 @@ class Learner:
         marks = self._resume()
         self._plot(self._outcome())  # what cannot be drawn should fail now, not after hours
         if marks is None:
-            self.outputs.clear()
+            self.outputs.clear(self._marks_of_nothing())
         forked = self.store is not None and self._own(self.store) is None
         if marks is None or not self.outputs.go_back(marks) or forked:
             # So should what cannot be stored; and a crash must find where a new output began.
@@ -206,11 +208,11 @@ class Learner:
         step, seconds = None, 0.0
         if len(checked.X):
             self._check_labels(checked.y)
-            begin = time.perf_counter()
+            begin, learnt = time.perf_counter(), self.test.learnt
             step = self.step(batch, checked)
             seconds = time.perf_counter() - begin
             if step.labels:
-                self._write(checked, step)
+                self._write(batch, checked, step, learnt)
             self.curve.follow(self.test.learnt, self.test.scores)
         records = len(batch.rows) + len(batch.rejects)
         self.records += records
@@ -237,14 +239,20 @@ class Learner:
         last = self.test.model.last
         return last.report if isinstance(last, FenchelEstimator) else None
 
-    def _write(self, checked: CheckedRows, step: Step) -> None:
+    def _write(self, batch: Batch, checked: CheckedRows, step: Step, learnt: int) -> None:
         sink = self.outputs.sinks.get("predictions")
         if sink is None:
             return
+        model = f"{self.digest}-{learnt}"
         records: list[dict[str, Any]] = [
-            {"where": where, "prediction": label}
+            {"where": where, "prediction": label, "model": model}
             for where, label in zip(checked.where, step.labels, strict=True)
         ]
+        keys = checked.keys if isinstance(checked, CheckedPart) else batch.keys
+        if keys is not None and keys is batch.keys and checked.numbers is not None:
+            keys = keys[checked.numbers]
+        for record, key in zip(records, () if keys is None else keys, strict=False):
+            record["key"] = key
         for record, probabilities in zip(records, step.probabilities or (), strict=False):
             record["probabilities"] = {str(label): p for label, p in probabilities.items()}
         sink.write(records)
@@ -314,6 +322,12 @@ class Learner:
                 "choose another checkpoint directory"
             )
         return store, info
+
+    def _marks_of_nothing(self) -> Marks:
+        """Return where the outputs ended when a run began that never came to a checkpoint."""
+        newest = None if self.store is None else self.store.latest()
+        marks: Marks = {} if newest is None else newest.meta.get("outputs", {})
+        return marks
 
     @staticmethod
     def _own(store: CheckpointStore) -> CheckpointInfo | None:

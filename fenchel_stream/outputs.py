@@ -21,6 +21,8 @@ class Outputs:
     ----------
     urls
         Of each output by name; None where there is none.
+    options
+        Passed to its sink, by the name of an output.
 
     Attributes
     ----------
@@ -46,8 +48,13 @@ class Outputs:
     ''
     """
 
-    def __init__(self, urls: Mapping[str, str | None]) -> None:
+    def __init__(
+        self,
+        urls: Mapping[str, str | None],
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.urls = {name: url for name, url in urls.items() if url is not None}
+        self.options = options or {}
         self.sinks: dict[str, Sink] = {}
         self.marks: Marks = {}
         self._held = ExitStack()
@@ -55,7 +62,7 @@ class Outputs:
     def __enter__(self) -> Self:
         with ExitStack() as held:
             for name, url in self.urls.items():
-                self.sinks[name] = open_sink(url)
+                self.sinks[name] = open_sink(url, **self.options.get(name, {}))
                 held.callback(self.sinks[name].close)
             self._held = held.pop_all()
         return self
@@ -73,10 +80,11 @@ class Outputs:
             if error is None:
                 raise
 
-    def clear(self) -> None:
-        """Drop all that the outputs hold."""
-        for sink in self.sinks.values():
-            sink.truncate(None)
+    def clear(self, marks: Marks | None = None) -> None:
+        """Drop all that the outputs hold, or what came after the marks of a start that failed."""
+        for name, sink in self.sinks.items():
+            mark = (marks or {}).get(name, {})
+            sink.truncate(mark["position"] if mark.get("url") == self.urls[name] else None)
 
     def go_back(self, marks: Marks) -> bool:
         """Drop what was written after a checkpoint, and return whether it has all the outputs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,28 @@ MIN_RECORDS = 100
 little about a stream."""
 
 
-def _letter(reject: Reject) -> dict[str, str]:
-    return {name: getattr(reject, name) for name in ("where", "reason", "raw", "detail")}
+def letter_of(reject: Reject) -> dict[str, str]:
+    r"""Return a dead letter: the record as it was, where it stood, and why it was set aside.
+
+    Its text is in ``raw``; where that cannot be, its bytes are in ``base64``.
+
+    Examples
+    --------
+    >>> from fenchel_stream.rejects import letter_of
+    >>> from fenchel_stream.source import Reject
+    >>> letter_of(Reject("t:0:7", "invalid_utf8", "?", original=b"\xff", key=b"k"))
+    {'where': 't:0:7', 'reason': 'invalid_utf8', 'raw': '?', 'detail': '', 'base64': '/w==',
+     'key': 'k'}
+    """
+    letter = {name: getattr(reject, name) for name in ("where", "reason", "raw", "detail")}
+    if reject.original is not None:
+        try:
+            letter["raw"] = reject.original.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            letter["base64"] = b64encode(reject.original).decode()
+    if reject.key is not None:
+        letter["key"] = reject.key.decode("utf-8", "backslashreplace")
+    return letter
 
 
 @dataclass
@@ -38,7 +59,7 @@ class RejectLog:
     Parameters
     ----------
     sink
-        Takes one record per reject (``where``, ``reason``, ``detail``, ``raw``); may be None.
+        Takes one dead letter per reject, see `letter_of`; may be None.
     max_error_rate
         Largest share of rejected records, from 0 to 1. It is judged over all records so far, from
         the 100th on; 0 means that the first reject ends the run.
@@ -101,7 +122,7 @@ class RejectLog:
             self.counts[reject.reason] += 1
             self._log(reject)
         if self.sink is not None:
-            self.sink.write(map(_letter, rejects))
+            self.sink.write(map(letter_of, rejects))
         self._judge(rejects[-1])
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 A run that dies after its last checkpoint has written records that the resumed run will write
 again. A sink therefore knows its position, the checkpoint keeps it, and `Sink.truncate` goes back
-to it, so that each prediction stands in the output once.
+to it, so that each prediction stands in the output once. A topic cannot go back: its sink skips
+what is there already.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Sink(Protocol):
     def truncate(self, position: Position | None) -> None:
         """Drop every record after `position`, or all of them where it is None.
 
+        A sink that cannot take back what others have read does not write it again instead.
+
         Raises
         ------
         CheckpointError
@@ -47,13 +50,15 @@ class Sink(Protocol):
         ...
 
 
-def open_sink(url: str) -> Sink:
+def open_sink(url: str, **options: Any) -> Sink:
     r"""Return the sink that `url` names among the entry points ``fenchel_stream.sinks``.
 
     Parameters
     ----------
     url
         ``scheme:rest``; a path without a scheme is a file of JSON lines.
+    options
+        Passed to the sink as they are.
 
     Raises
     ------
@@ -72,5 +77,5 @@ def open_sink(url: str) -> Sink:
     ...     path.read_text()
     '{"where":"flights.csv:2","prediction":true}\n'
     """
-    sink: Sink = open_url(url if ":" in url else f"jsonl:{url}", GROUP)
+    sink: Sink = open_url(url if ":" in url else f"jsonl:{url}", GROUP, **options)
     return sink

@@ -36,6 +36,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "large messages": "refuses 3 MB",
         "long poll": "answers a fetch at once, even with nothing",
         "topic ids": "tells none",
+        "aborts again": "hides what a producer commits after an abort from who begins there",
         "durability": "loses what it acknowledged in the last second before a SIGKILL",
     },
     "tansu": {

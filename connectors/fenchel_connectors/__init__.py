@@ -4,7 +4,7 @@ from fenchel_connectors.csv import CsvSource
 from fenchel_connectors.iterable import IterableSource
 from fenchel_connectors.jsonl import JsonlSource
 from fenchel_connectors.jsonl_sink import JsonlSink
-from fenchel_connectors.kafka import KafkaSource
+from fenchel_connectors.kafka import KafkaSink, KafkaSource
 from fenchel_connectors.parquet import ParquetSource
 from fenchel_connectors.river import RiverSource
 
@@ -13,6 +13,7 @@ __all__ = [
     "IterableSource",
     "JsonlSink",
     "JsonlSource",
+    "KafkaSink",
     "KafkaSource",
     "ParquetSource",
     "RiverSource",

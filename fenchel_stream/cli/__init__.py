@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from fenchel_stream import __version__
-from fenchel_stream.cli import check, checkpoint, run, status
+from fenchel_stream.cli import check, checkpoint, dlq, run, status
 from fenchel_stream.errors import FenchelStreamError
 from fenchel_stream.logs import FORMATS, set_up_logs
 
-COMMANDS = (run, check, status, checkpoint)
+COMMANDS = (run, check, status, checkpoint, dlq)
 
 EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
 2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""

@@ -1,0 +1,242 @@
+"""Predictions and dead letters in topics: each once for whoever reads, whatever dies and when."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka import KafkaProducer
+
+from fenchel_connectors.kafka import KafkaSink
+from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.config import parse
+from fenchel_stream.errors import CheckpointError, ConfigError, DataError
+from fenchel_stream.learner import Learner
+from tests.brokers import Broker
+from tests.runs import PATIENCE, learn, read_lines, rows, tables, write_jsonl
+
+
+def committed(broker: Broker, topic: str, count: int) -> list[dict[str, Any]]:
+    """Return what a reader of committed records sees, `count` of them and no more."""
+    found = broker.read(topic, count, isolation_level="read_committed")
+    last = found[-1].offset if found else -1
+    # One more record shows that nothing else stands before it.
+    broker.send(topic, [b'{"where": "end"}'])
+    found = broker.read(topic, count + 1, isolation_level="read_committed")
+    assert json.loads(found[-1].value)["where"] == "end"
+    assert [record.offset for record in found[:-1]][-1:] == ([last] if count else [])
+    return [orjson.loads(record.value) | {"as key": record.key} for record in found[:-1]]
+
+
+def changes(broker: Broker, folder: Path, **output: Any) -> dict[str, Any]:
+    topic = broker.topic()
+    url = f"kafka://{broker.bootstrap}/{topic}"
+    return {
+        "output": {"predictions": url, "rejects": str(folder / "rejects.jsonl"), **output},
+        "checkpoint": {"directory": str(folder / "checkpoints"), "every": 3},
+        "topic": {"name": topic},
+    }
+
+
+def expected(folder: Path, url: str) -> list[dict[str, Any]]:
+    """Return the predictions of a run that nobody interrupts, into a file."""
+    learn(folder, url, checkpoint={"every": 3})
+    return read_lines(folder / "predictions.jsonl")
+
+
+def same(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    assert [one["where"] for one in found] == [one["where"] for one in wanted]
+    for name in ("prediction", "probabilities", "model"):
+        assert [one[name] for one in found] == [one[name] for one in wanted]
+
+
+def test_what_is_published(broker: Broker, tmp_path: Path) -> None:
+    events, topic = broker.topic(), broker.topic()
+    broker.send(
+        events,
+        [
+            {"value": json.dumps(row).encode(), "key": f"k{number}".encode()}
+            for number, row in enumerate(rows(60))
+        ],
+    )
+    settings = tables(tmp_path, f"kafka://{broker.bootstrap}/{events}")
+    settings["output"] = {"predictions": f"kafka://{broker.bootstrap}/{topic}"}
+    settings["run"] |= {"limit": 60}
+    Learner(parse(settings)).run()
+    found = committed(broker, topic, 60)
+    assert [one["where"] for one in found] == [f"{events}:0:{n}" for n in range(60)]
+    assert [one["as key"] for one in found] == [f"k{n}".encode() for n in range(60)]
+    assert [one["key"] for one in found] == [f"k{n}" for n in range(60)]
+    digest = parse(settings).digest()
+    assert [one["model"] for one in found] == [f"{digest}-{n // 20 * 20}" for n in range(60)]
+    for one in found[20:]:
+        assert one["prediction"] == max(one["probabilities"], key=one["probabilities"].get)
+
+
+STEPS: dict[str, tuple[Any, str, bool]] = {
+    "committed": (KafkaProducer, "commit_transaction", True),
+    "begun": (KafkaProducer, "begin_transaction", True),
+    "checkpoint begun": (CheckpointStore, "save", False),
+    "not renamed": (Path, "rename", False),
+    "renamed": (Path, "rename", True),
+    "checkpoint done": (CheckpointStore, "save", True),
+    "recovered": (KafkaSink, "truncate", True),
+    "shut out": (KafkaProducer, "init_transactions", True),
+    "sent": (KafkaProducer, "commit_transaction", False),
+}
+"""Steps of a run at which it may die: a method, and whether it is done by then."""
+
+
+def die_at(what: Any, name: str, after: bool, count: int, settings: dict[str, Any]) -> None:
+    """Run until a method has been called `count` times, then die as by a power cut."""
+    real: Callable[..., Any] = getattr(what, name)
+    calls = 0
+
+    def deadly(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*arguments, **named)
+        if calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(what, name, deadly)
+    Learner(parse(settings)).run()
+
+
+def killed(step: str, count: int, settings: dict[str, Any]) -> None:
+    process = multiprocessing.get_context("forkserver").Process(
+        target=die_at, args=(*STEPS[step], count, settings)
+    )
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == -signal.SIGKILL, f"{step}: exit code {process.exitcode}"
+
+
+def test_each_once_whatever_dies(broker: Broker, tmp_path: Path) -> None:
+    """One run that dies at each step in turn, and goes on each time."""
+    url = write_jsonl(tmp_path / "data.jsonl", rows(600))
+    wanted = expected(tmp_path / "whole", url)
+    made = changes(broker, tmp_path, transactional=True)
+    topic = made.pop("topic")["name"]
+    settings = tables(tmp_path, url, **made)
+    for step in STEPS:
+        # A sink looks at its topic when it is opened, and again when it goes on from a position.
+        killed(step, {"shut out": 1}.get(step, 2), settings)
+    Learner(parse(settings)).run()
+    same(committed(broker, topic, len(wanted)), wanted)
+
+
+def test_it_dies_within_transactions_again_and_again(broker: Broker, tmp_path: Path) -> None:
+    broker.needs("aborts again")
+    url = write_jsonl(tmp_path / "data.jsonl", rows(300))
+    wanted = expected(tmp_path / "whole", url)
+    made = changes(broker, tmp_path, transactional=True)
+    topic = made.pop("topic")["name"]
+    settings = tables(tmp_path, url, **made)
+    for _ in range(3):
+        killed("sent", 3, settings)
+    Learner(parse(settings)).run()
+    same(committed(broker, topic, len(wanted)), wanted)
+
+
+def test_it_dies_before_anything_was_learnt(broker: Broker, tmp_path: Path) -> None:
+    url = write_jsonl(tmp_path / "data.jsonl", rows(100))
+    wanted = expected(tmp_path / "whole", url)
+    made = changes(broker, tmp_path, transactional=True)
+    topic = made.pop("topic")["name"]
+    settings = tables(tmp_path, url, **made)
+    # Batches are out, and there is but the checkpoint that was made before the first.
+    for count in (1, 2, 1):
+        killed("committed", count, settings)
+    Learner(parse(settings)).run()
+    same(committed(broker, topic, len(wanted)), wanted)
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+def test_a_cut_publishes_nothing_twice(broker: Broker, transactional: bool, tmp_path: Path) -> None:
+    url = write_jsonl(tmp_path / "data.jsonl", rows(300))
+    wanted = expected(tmp_path / "whole", url)
+    made = changes(broker, tmp_path, transactional=transactional)
+    topic = made.pop("topic")["name"]
+    settings = tables(tmp_path, url, **made)
+    for limit in (45, 130, 131, None):
+        settings["run"] |= {"limit": limit}
+        Learner(parse(settings)).run()
+    same(committed(broker, topic, len(wanted)), wanted)
+
+
+def test_two_at_once_and_others_in_the_topic(broker: Broker) -> None:
+    topic = broker.topic()
+    address = f"//{broker.bootstrap}/{topic}"
+    first = KafkaSink(address, writer="a", transactional=True)
+    first.write([{"where": "f:1", "prediction": 1}])
+    begin = first.position
+    first.write([{"where": "f:2", "prediction": float("nan")}])
+    other = KafkaSink(address, writer="b", transactional=True)
+    other.write([{"where": "f:3", "prediction": 3}])
+    second = KafkaSink(address, writer="a", transactional=True)
+    with pytest.raises(DataError, match=f"{topic} cannot be written"):
+        first.write([{"where": "f:4", "prediction": 4}])
+    first.close()
+    second.truncate(begin)
+    # What is ahead stays so in a checkpoint that is made meanwhile.
+    assert second.position["ahead"] == ["f:2"]
+    third = KafkaSink(address, writer="a", transactional=True)
+    third.truncate(second.position)
+    third.write([{"where": f"f:{n}", "prediction": n} for n in (2, 3)])
+    assert third.position["ahead"] == []
+    for sink in (second, other, third):
+        sink.close()
+    found = committed(broker, topic, 4)
+    assert [(one["where"], one["prediction"]) for one in found] == [
+        ("f:1", 1),
+        ("f:2", None),
+        ("f:3", 3),
+        ("f:3", 3),
+    ]
+
+
+@contextmanager
+def opened(broker: Broker, **options: Any) -> Iterator[KafkaSink]:
+    """Open a sink for a topic of its own, and close it twice."""
+    sink = KafkaSink(f"//{broker.bootstrap}/{broker.topic()}", **options)
+    try:
+        yield sink
+    finally:
+        sink.close()
+        sink.close()
+
+
+def test_another_topic_of_the_same_name(broker: Broker) -> None:
+    with opened(broker) as sink:
+        position = {**sink.position, "name": "other"}
+        with pytest.raises(CheckpointError, match="name is 'other'"):
+            sink.truncate(position)
+
+
+def test_mistakes(broker: Broker, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="create it first"):
+        KafkaSink(f"//{broker.bootstrap}/no-such-topic")
+    for output, message in (
+        ({"transactional": True}, "transactional is for predictions that go to a topic"),
+        (
+            {"transactional": True, "predictions": "kafka://h:1/t"},
+            r"output\.transactional needs a \[checkpoint\]",
+        ),
+    ):
+        settings = tables(tmp_path, "river:Phishing")
+        settings |= {"output": output}
+        del settings["checkpoint"]
+        with pytest.raises(ConfigError, match=message):
+            parse(settings)
