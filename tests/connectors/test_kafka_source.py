@@ -15,6 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from fenchel_connectors import KafkaSource
+from fenchel_connectors.kafka import order as order_of_records
 from fenchel_connectors.kafka import reader as reading
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.source import Batch, LiveSource, Position
@@ -122,6 +123,16 @@ def test_from_every_position_the_rest_is_read_once(broker: Broker, deterministic
             assert list(map(plain, rest)) == list(map(plain, whole[done:]))
         found = {place for batch in whole[:done] + rest for place in batch.where}
         assert len(found) == sum(len(batch.where) for batch in whole[:done] + rest) == 60
+
+
+def test_partitions_must_not_grow_too_far_apart(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_of_records, "AHEAD", 10)
+    topic = broker.topic(partitions=2)
+    broker.send(topic, [b'{"n": 1}'] * 20, partition=1)
+    with pytest.raises(DataError, match=rf"\d+ records wait for partition 0 of {topic}"):
+        take(source(broker, topic, deterministic=True), 20)
 
 
 def test_deterministic_batches_are_in_order_of_offsets(broker: Broker) -> None:
@@ -245,6 +256,15 @@ class TestLost:
         assert caught.value.exit_code == 3
         (again,) = take(source(broker, topic, reset="earliest"), 10, position=far)
         assert again.rows["n"].to_list() == list(range(10))
+
+    def test_an_empty_topic(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reading, "PATIENCE", 0.2)
+        topic = broker.topic()
+        with closing(source(broker, topic).batches(1)) as batches:  # type: ignore[type-var]
+            start = next(batches).position
+        message = rf"{topic}\[0\]: offset 7 comes next, and the broker has none before 0"
+        with pytest.raises(DataError, match=message):
+            take(source(broker, topic), 1, position={**start, "offsets": {"0": 7}})
 
     def test_before_the_start(self, broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
         broker.needs("deleted records")

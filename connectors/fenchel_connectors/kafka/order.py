@@ -7,9 +7,10 @@ from operator import attrgetter
 from typing import Any
 
 from fenchel_connectors.kafka.reader import Reader
+from fenchel_stream.errors import DataError
 
-AHEAD = 10_000
-"""Records that wait for those of another partition before no more like them are fetched."""
+AHEAD = 200_000
+"""Records that may wait for those of another partition: they are in memory."""
 
 CHUNK = 500  # records that are fetched at once
 
@@ -57,4 +58,9 @@ class InOrder:
             while records and records[0].offset < end:
                 turn.append(records.popleft())
         self._ready += sorted(turn, key=attrgetter("offset", "partition"))
-        self.reader.pause(sum(map(len, self._held.values())) > AHEAD, but=last)
+        if (waiting := sum(map(len, self._held.values()))) > AHEAD:
+            raise DataError(
+                f"{waiting} records wait for partition {last} of {self.reader.topic}, which is at "
+                f"offset {offset}: deterministic needs partitions that grow alike, or a run of "
+                "each, as run.group = true gives"
+            )

@@ -111,14 +111,6 @@ class Reader:
         """Return offset and partition before which, in this order, no record will come any more."""
         return min((self._consumer.position(part), part.partition) for part in self._parts)
 
-    def pause(self, ahead: bool, *, but: int) -> None:
-        """Fetch from one partition alone while the others are `ahead` of it."""
-        others = [part for part in self._parts if part.partition != but]
-        waiting = others if ahead else []
-        if set(waiting) != (paused := self._consumer.paused()):
-            self._consumer.resume(*paused)
-            self._consumer.pause(*waiting)
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the group, if there is one, how far learning is, for those who watch its lag."""
         if self.options.values.get("group_id") is None:
@@ -183,11 +175,9 @@ class Reader:
         offset = self.offsets[part.partition]
         first = self._bounds("earliest")[part]
         last = self._consumer.highwater(part) or self._bounds("latest")[part]
+        held = f"{first} to {last - 1}" if last > first else f"none before {last}"
         what = (
-            f"{self.topic}[{part.partition}]: offset {offset} comes next, and the broker has "
-            f"{first} to {last - 1}"
-            if last > first
-            else f"nothing, up to {last}"
+            f"{self.topic}[{part.partition}]: offset {offset} comes next, and the broker has {held}"
         )
         if self.reset is None:
             raise DataError(
