@@ -19,7 +19,7 @@ $(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch)
 $(PIP) $(1)
 endef
 
-.PHONY: help demo test lint check chaos docs suite install clean
+.PHONY: help demo demo-kafka test lint check chaos docs suite install clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*##/    make \1 -/p' Makefile
@@ -29,6 +29,9 @@ demo: $(VENV)/.demo  ## learn a real stream, test-then-train, and plot how it we
 	$(BIN)/fenchel-stream run examples/demo.toml
 	@echo "plot:        build/demo/accuracy.png"
 	@echo "checkpoints: $(BIN)/fenchel-stream checkpoint list build/demo/checkpoints"
+
+demo-kafka: $(VENV)/.demo  ## the same from topics of a broker, with labels that come at arrival
+	$(BIN)/python -m examples.topics
 
 test: $(VENV)/.dev  ## every test and every docstring example, with coverage
 	$(BIN)/python -m pytest --cov
@@ -62,7 +65,7 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/pip
-	$(call install,-e '.[plots]')
+	$(call install,-e '.[demo]')
 	touch $@
 
 $(VENV)/.dev: $(REQUIREMENTS) | $(BIN)/pip

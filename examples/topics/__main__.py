@@ -1,0 +1,132 @@
+"""``python -m examples.topics``: a broker, a player and a learner, and how the learner does.
+
+Ctrl-C ends all three in order at any time; the same command goes on where they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+from tqdm import tqdm
+
+from examples.topics.broker import Broker
+from examples.topics.player import Player
+from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.config import Config, load
+
+CONFIG = Path(__file__).with_name("demo.toml")
+FOLDER = Path("build/demo-kafka")
+PORT = 19092
+
+RECENT = 2000
+"""Predictions over which "recent" figures are taken."""
+
+
+class Figures:
+    """What a run tells of itself: now, and over its recent predictions.
+
+    Parameters
+    ----------
+    url
+        Where its metrics are.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.now: dict[str, float] = {}
+        self._past: deque[tuple[float, float, float]] = deque()
+
+    def look(self) -> bool:
+        """Ask for the figures; return whether there was an answer."""
+        try:
+            with urlopen(self.url, timeout=5) as answer:  # noqa: S310 - it is ours
+                page = answer.read().decode()
+        except (URLError, OSError):
+            return False
+        self.now = {
+            ",".join((one.name.removeprefix("fenchel_stream_"), *one.labels.values())): one.value
+            for family in text_string_to_metric_families(page)
+            for one in family.samples
+        }
+        names = ("predictions_total", "predictions_correct_total", "loss_sum_total")
+        scored, correct, loss = (self.now[name] for name in names)
+        self._past.append((scored, correct, loss))
+        while len(self._past) > 1 and self._past[1][0] < scored - RECENT:
+            self._past.popleft()
+        return True
+
+    def __str__(self) -> str:
+        scored, correct, loss = self._past[-1]
+        before = self._past[0]
+        recent = scored - before[0]
+        if not recent:
+            return "no label yet"
+        drift = (loss - before[2]) / recent - loss / scored
+        waiting = self.now.get("label_join,pending", 0)
+        return (
+            f"accuracy {correct / scored:.3f}, recent {(correct - before[1]) / recent:.3f}; "
+            f"drift {drift:+.3f}; awaiting labels {waiting:,.0f}"
+        )
+
+
+def watch(learner: subprocess.Popen[str], player: Player, config: Config, first: int) -> None:
+    """Show how a run does until it ends."""
+    figures = Figures(f"http://127.0.0.1:{config.metrics.port}/metrics")
+    with tqdm(total=player.total, initial=first, unit=" records", unit_scale=True) as bar:
+        while learner.poll() is None:
+            time.sleep(0.2)
+            if figures.look():
+                done = first + int(figures.now["records_total"])
+                bar.set_postfix_str(f"{figures}; lag {player.sent - done:,}", refresh=False)
+                bar.update(done - bar.n)
+
+
+def main() -> int:
+    """Learn until all is learnt, or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m examples.topics", description=__doc__)
+    parser.add_argument("--rate", type=float, default=2000, help="messages a second to play")
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
+    config = load(CONFIG)
+    checkpoints = CheckpointStore(FOLDER / "checkpoints")
+    newest = checkpoints.latest()
+    first = 0 if newest is None else newest.meta["records"]
+    with Broker(FOLDER / "broker", PORT):
+        player = Player(f"127.0.0.1:{PORT}", options.rate)
+        if first >= player.total:
+            print(f"all is learnt; to begin anew: rm -r {FOLDER}")
+            return 0
+        command = [str(Path(sys.executable).with_name("fenchel-stream")), "run", str(CONFIG)]
+        # Late labels too are records.
+        command += ["--limit", str(player.total)]
+        learner = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        player.start()
+        try:
+            watch(learner, player, config, first)
+        except KeyboardInterrupt:
+            print("\nstopping: the same command goes on from here", file=sys.stderr)
+            learner.send_signal(signal.SIGTERM)
+        finally:
+            player.stop()
+            said, _ = learner.communicate()
+    print(said, end="")
+    if learner.returncode == 0:
+        print(f"plot:        {config.output.plot}")
+        print(f"checkpoints: fenchel-stream status {checkpoints.directory}")
+    return learner.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

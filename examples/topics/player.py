@@ -1,0 +1,126 @@
+"""Plays the flights of 2013: to one topic when they depart, their labels to another on arrival."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import orjson
+import polars as pl
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+FLIGHTS = Path(__file__).parent.parent / "data" / "flights.csv.gz"
+EVENTS, LABELS = "flights", "arrivals"
+
+EVERY = 8
+"""Every so many flights one is played: the whole year, in less than 100,000 messages."""
+
+CHUNK = 200
+
+# Kafka deletes what is older than a week by the records' own times, and these are of 2013.
+KEPT = {"num_partitions": 1, "replication_factor": 1, "configs": {"retention.ms": "-1"}}
+
+
+def timeline() -> list[tuple[int, str, bytes, bytes]]:
+    """Return all messages in the order of their times: milliseconds, topic, key, value.
+
+    The data have no arrival times that can be compared, for each is local. A flight is taken to
+    last 40 minutes and one more for every eight miles.
+    """
+    flights = pl.read_csv(FLIGHTS).gather_every(EVERY).with_row_index("flight")
+    departs = pl.datetime(
+        2013,
+        "month",
+        "day",
+        pl.col("sched_dep_time") // 100 % 24,
+        pl.col("sched_dep_time") % 100,
+        time_unit="ms",
+    )
+    flights = flights.with_columns(
+        departs=departs, arrives=departs + pl.duration(minutes=40 + pl.col("distance") // 8)
+    )
+    messages = []
+    for row in flights.drop("departs", "arrives").rows(named=True):
+        key, late = f"2013-{row.pop('flight')}".encode(), row.pop("late")
+        messages.append((EVENTS, key, orjson.dumps(row)))
+        messages.append((LABELS, key, orjson.dumps({"late": late})))
+    times = flights.select(
+        pl.concat_list("departs", "arrives").explode().dt.epoch("ms").alias("time")
+    )["time"]
+    order = times.arg_sort(nulls_last=True).to_list()
+    at = times.to_list()
+    return [(at[number], *messages[number]) for number in order]
+
+
+class Player(threading.Thread):
+    """Sends what the topics do not hold yet, so many messages a second, until it is stopped.
+
+    Parameters
+    ----------
+    bootstrap
+        Address of the broker.
+    rate
+        Messages a second.
+
+    Attributes
+    ----------
+    total
+        Messages that there are.
+    sent
+        Those that the topics hold.
+    """
+
+    def __init__(self, bootstrap: str, rate: float) -> None:
+        super().__init__(name="player")
+        self.bootstrap, self.rate = bootstrap, rate
+        self.messages = timeline()
+        self.total = len(self.messages)
+        self._stop_asked = threading.Event()
+        self._make_topics()
+        # Each topic is always filled in the same order: its length says what is in it.
+        left = self._lengths()
+        self.sent = sum(left.values())
+        self._todo = []
+        for message in self.messages:
+            if left[message[1]]:
+                left[message[1]] -= 1
+            else:
+                self._todo.append(message)
+
+    def run(self) -> None:
+        """Send the rest."""
+        producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=20)
+        begin = time.monotonic()
+        try:
+            for start in range(0, len(self._todo), CHUNK):
+                if self._stop_asked.wait(max(0.0, begin + start / self.rate - time.monotonic())):
+                    break
+                chunk = self._todo[start : start + CHUNK]
+                for at, topic, key, value in chunk:
+                    producer.send(topic, value, key=key, timestamp_ms=at)
+                producer.flush()
+                self.sent += len(chunk)
+        finally:
+            producer.close()
+
+    def stop(self) -> None:
+        """Send no more, and return once all that was sent is with the broker."""
+        self._stop_asked.set()
+        self.join()
+
+    def _make_topics(self) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        try:
+            for name in {EVENTS, LABELS}.difference(admin.list_topics()):
+                admin.create_topics({name: KEPT})
+        finally:
+            admin.close()
+
+    def _lengths(self) -> dict[str, int]:
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
+        try:
+            parts = [TopicPartition(name, 0) for name in (EVENTS, LABELS)]
+            return {part.topic: end for part, end in consumer.end_offsets(parts).items()}
+        finally:
+            consumer.close()
