@@ -1,0 +1,57 @@
+"""Figure 1: MNIST, 784-300-10, squared error, the whole training set in every iteration.
+
+OMP_NUM_THREADS=1 python -m examples.paper.figure1 --data ../shared/data
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from examples.paper.cli import main
+from examples.paper.learners import Gradient, Learner, dense_model
+from examples.paper.rivals.askari import AskariLifted
+from examples.paper.rivals.lau import LauBcd
+from examples.paper.rivals.taylor import TaylorAdmm
+from examples.paper.runs import Entry, Figure
+
+SIZES = [784, 300, 10]
+
+
+def taylor(passes: int, seed: int, **settings: Any) -> Learner:
+    """Return ADMM."""
+    return TaylorAdmm(SIZES, seed=seed, **settings)
+
+
+def lau(passes: int, seed: int, **settings: Any) -> Learner:
+    """Return proximal block-coordinate descent with split activations."""
+    return LauBcd(SIZES, seed=seed, **settings)
+
+
+def askari(passes: int, seed: int, **settings: Any) -> Learner:
+    """Return the lifted network without Fenchel's divergence."""
+    return AskariLifted(SIZES, seed=seed, **settings)
+
+
+def gradient(passes: int, seed: int, rate: float, batch: int) -> Learner:
+    """Return the plain network, trained by SGD."""
+    model = dense_model(SIZES, seed)
+    return Gradient(model, "SGD", rate, passes, batch, loss="squared_error", seed=seed)
+
+
+FIGURE = Figure(
+    number=1,
+    title="MNIST, 784-300-10, squared error, all rows at once",
+    data="MNIST",
+    unit="iteration",
+    goal=0.965,
+    entries={
+        "SGD, batches of 500": Entry(gradient, {"rate": 0.1, "batch": 500}, 60, 0.957),
+        "Lau et al.": Entry(lau, {}, 60, 0.914),
+        "Askari et al.": Entry(askari, {}, 60, 0.863),
+        "Taylor et al.": Entry(taylor, {}, 60, 0.834),
+    },
+)
+
+if __name__ == "__main__":
+    sys.exit(main(FIGURE))

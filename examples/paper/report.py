@@ -1,0 +1,90 @@
+"""The table and the picture of a figure, from its finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from examples.paper.runs import Entry, Figure
+
+Runs = Sequence[dict[str, Any]]
+
+
+def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
+    """Write ``figureN.md`` and ``figureN.png``, and return the table."""
+    shown = [
+        (name, entry, chosen)
+        for name, entry in figure.entries.items()
+        if (chosen := longest(runs, name))
+    ]
+    table = _table(figure, shown)
+    dates = sorted({run["date"] for run in runs})
+    machines = ", ".join(sorted({run["machine"] for run in runs}))
+    about = (
+        f"# Figure {figure.number}: {figure.title}\n\n{table}\n\n"
+        f"Test accuracy after the last {figure.unit}, mean over seeds (± standard deviation). "
+        f"Goal for ours, top-down: {figure.goal:.3f}.\n"
+        f"{' to '.join(sorted({dates[0], dates[-1]}))}, {machines}; seconds are wall-clock.\n\n"
+        f"    {command}\n"
+    )
+    (folder / f"figure{figure.number}.md").write_text(about)
+    _draw(figure, shown, folder / f"figure{figure.number}.png")
+    return table
+
+
+def longest(runs: Runs, learner: str) -> list[dict[str, Any]]:
+    """Return the runs of a learner with the most passes, one per seed."""
+    own = [run for run in runs if run["learner"] == learner]
+    most = max((run["passes"] for run in own), default=0)
+    return [run for run in own if run["passes"] == most]
+
+
+def _table(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]]) -> str:
+    unit = figure.unit
+    lines = [
+        f"| learner | {unit}s | seeds | test accuracy | the paper | seconds per {unit} |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, entry, runs in shown:
+        last = [run["accuracy"][-1] for run in runs]
+        spread = f" ± {np.std(last, ddof=1):.4f}" if len(last) > 1 else ""
+        count = f"{runs[0]['passes']}"
+        if runs[0]["passes"] < entry.passes:
+            count += f" of {entry.passes}"
+        seconds = np.median([second for run in runs for second in run["seconds"]])
+        paper = "" if entry.paper is None else f"{entry.paper:.3f}"
+        lines.append(
+            f"| {name} | {count} | {len(runs)} | {np.mean(last):.4f}{spread} | {paper} "
+            f"| {seconds:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) -> None:
+    """Draw mean curves with the range over seeds, and the paper's last values as marks."""
+    drawing, ax = plt.subplots(figsize=(7.0, 4.4), layout="constrained")
+    right = max(runs[0]["passes"] for _, _, runs in shown)
+    ends = []
+    for number, (name, entry, runs) in enumerate(shown):
+        curves = np.array([run["accuracy"] for run in runs])
+        passes, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
+        ax.plot(passes, mean, color=f"C{number}", label=f"{name}: {mean[-1]:.4f}")
+        ax.fill_between(passes, curves.min(0), curves.max(0), color=f"C{number}", alpha=0.2, lw=0)
+        ends.append(mean[-1])
+        if entry.paper is not None:
+            ax.plot([right], [entry.paper], "<", color=f"C{number}", clip_on=False, ms=7)
+            ends.append(entry.paper)
+    low = min(ends)
+    ax.set_ylim(low - 1.2 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
+    ax.set_xlim(1 if right > 1 else 0, right)
+    ax.set_xlabel(figure.unit)
+    ax.set_ylabel("test accuracy")
+    ax.set_title(f"{figure.title} (triangles: the paper's last values)", fontsize=10)
+    ax.grid(alpha=0.3)
+    ax.legend(loc="lower right", fontsize=9)
+    drawing.savefig(path, dpi=150)
+    plt.close(drawing)
