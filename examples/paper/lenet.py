@@ -1,0 +1,111 @@
+"""LeNet-5 for figures 3 and 4: ours, and the same network in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from examples.paper.learners import Gradient, Learner, Lifted
+from examples.paper.runs import Entry
+from fenchel_stream import LiftedNetwork
+
+Shape = tuple[int, int, int]
+BATCH = 500
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 with average pooling and ReLU; images come flat, channels last.
+
+    Parameters
+    ----------
+    inputs
+        Height, width and channels of an image; smaller ones are padded to 32 x 32.
+    """
+
+    def __init__(self, inputs: Shape) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs[2], 6, 5, padding=(32 - inputs[0]) // 2),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(400, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, 10),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        images = x.reshape(-1, *self.inputs).permute(0, 3, 1, 2)
+        outputs: Tensor = self.layers(images)
+        return outputs
+
+
+def lifted(
+    passes: int,
+    seed: int,
+    inputs: Shape,
+    scale: float,
+    x_iterations: int,
+    w_iterations: int,
+    **settings: Any,
+) -> Learner:
+    """Return our network, its initial weights `scale` times Xavier's."""
+    network = LiftedNetwork.lenet5(
+        inputs,
+        seed=seed,
+        device="cpu:0",
+        x_iterations=x_iterations,
+        w_iterations=w_iterations,
+    )
+    network.weights = [scale * w for w in network.weights]
+    return Lifted(network, passes, BATCH, seed=seed, **settings)
+
+
+def gradient(passes: int, seed: int, inputs: Shape, name: str, rate: float) -> Learner:
+    """Return the same network, trained by gradients."""
+    torch.manual_seed(seed)
+    return Gradient(LeNet5(inputs), name, rate, passes, BATCH, seed=seed)
+
+
+def entries(
+    inputs: Shape,
+    passes: int,
+    ours: Mapping[str, Any],
+    rates: Mapping[str, float],
+    paper: Mapping[str, float],
+) -> dict[str, Entry]:
+    """Return the curves of a figure.
+
+    Parameters
+    ----------
+    inputs
+        Shape of an image.
+    passes
+        Epochs.
+    ours
+        Settings of our network.
+    rates
+        Of Adam and SGD.
+    paper
+        The paper's accuracies: ``ours``, ``Adam``, ``SGD``.
+    """
+    own = partial(lifted, inputs=inputs)
+    rival = partial(gradient, inputs=inputs)
+    found = {
+        "ours, top-down": Entry(own, ours, passes, paper["ours"]),
+        "ours, the paper's order": Entry(own, {**ours, "order": "paper"}, passes, paper["ours"]),
+    }
+    for name, rate in rates.items():
+        found[name] = Entry(rival, {"name": name, "rate": rate}, passes, paper[name])
+    return found
