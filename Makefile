@@ -3,11 +3,13 @@
 #     make demo PYTHON=python3.12     another interpreter
 #     make demo TORCH_INDEX=URL       torch from another index, as that of PyTorch's CPU builds
 #     make suite DATA=FOLDER          the folder of data sets
+#     make paper FIGURES=2            some of the paper's figures
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 DATA ?= ../shared/data
+FIGURES ?= 1 2 3 4
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -c constraints.txt
@@ -19,7 +21,7 @@ $(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch)
 $(PIP) $(1)
 endef
 
-.PHONY: help demo demo-kafka test lint check chaos docs suite install clean
+.PHONY: help demo demo-kafka test lint check chaos docs suite paper install clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*##/    make \1 -/p' Makefile
@@ -52,6 +54,10 @@ docs: $(VENV)/.dev  ## the reference, as pages under build/docs
 
 suite: $(VENV)/.dev  ## compare models on many streams: overnight, and it goes on where it was stopped
 	$(BIN)/python -m examples.benchmarks.suite --data $(DATA)
+
+paper: $(VENV)/.dev  ## rerun the paper's figures: hours, and it goes on where it was stopped
+	set -e; for figure in $(FIGURES); do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m examples.paper.figure$$figure --data $(DATA); done
 
 install: $(BIN)/pip  ## the package alone, as the container image has it
 	$(call install,.)
