@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from examples.paper import search
-from examples.paper.data import Split
+from examples.paper.data import LOADERS, Split
 from examples.paper.lenet import LeNet5
 from examples.paper.runs import Figure
 from fenchel_stream import LiftedNetwork
@@ -49,7 +49,7 @@ def test_every_learner_fits_what_it_learns(figure: Figure, name: str) -> None:
 def test_the_rivals_lenet_is_ours(inputs: tuple[int, int, int]) -> None:
     ours = LiftedNetwork.lenet5(inputs, dtype="float64")
     theirs = LeNet5(inputs).double()
-    maps = [layer for layer in theirs.layers if hasattr(layer, "weight")]
+    maps = [m for m in theirs.layers if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     with torch.no_grad():
         for layer, w in zip(maps, ours.weights, strict=True):
             weights = torch.from_numpy(w[:, 1:])
@@ -59,6 +59,7 @@ def test_the_rivals_lenet_is_ours(inputs: tuple[int, int, int]) -> None:
             elif layer.in_features == 400:  # torch flattens channels first
                 weights = weights.reshape(-1, 5, 5, 16).permute(0, 3, 1, 2).reshape(-1, 400)
             layer.weight.copy_(weights)
+            assert layer.bias is not None
             layer.bias.copy_(torch.from_numpy(w[:, 0]))
         x = np.random.default_rng(0).random((3, int(np.prod(inputs))))
         found = theirs(torch.from_numpy(x)).numpy()
@@ -70,7 +71,7 @@ def test_the_search_never_sees_the_test_set(
 ) -> None:
     split = bands((28, 28, 1), 300)
     hidden = Split(split.x_train, split.y_train, split.x_test[:0], split.y_test[:0])
-    monkeypatch.setitem(search.LOADERS, "MNIST", lambda folder: hidden)
+    monkeypatch.setitem(LOADERS, "MNIST", lambda folder: hidden)
     monkeypatch.setattr(search, "HELD_OUT", 100)
     settings: dict[str, Any] = {"name": "Adam", "rate": 0.01}
     where = ["--results", str(tmp_path), "--passes", "3"]

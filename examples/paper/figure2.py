@@ -30,7 +30,7 @@ def gradient(passes: int, seed: int, name: str, rate: float) -> Learner:
     return Gradient(dense_model(SIZES, seed), name, rate, passes, BATCH, seed=seed)
 
 
-CHOSEN = {"gamma": (0.3, 1.0), "lam": 0.01, "scale": 0.3, "x_iterations": 50, "w_iterations": 3}
+CHOSEN = {"gamma": (1.0, 1.0), "lam": 0.01, "scale": 0.3, "x_iterations": 50, "w_iterations": 3}
 
 FIGURE = Figure(
     number=2,
