@@ -48,6 +48,6 @@ def main(figure: Figure, arguments: list[str] | None = None) -> int:
         split = split.first(chosen.rows)
     store = Store(chosen.results / f"figure{figure.number}.jsonl")
     run_figure(figure, split, chosen.seeds, chosen.machine, store, chosen.passes, only=chosen.only)
-    command = f"python -m {module} --data {chosen.data.name}"
+    command = f"OMP_NUM_THREADS={chosen.threads} python -m {module} --data FOLDER"
     print(write_report(figure, store.read(), chosen.results, command))
     return 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from examples.paper.data import Images, Labels
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.arrays import as_array, as_numpy
+from fenchel_stream.losses import LOSSES
 
 State = dict[str, Any]
 """Arrays by name."""
@@ -54,7 +55,7 @@ class Lifted:
     network
         To be trained.
     passes, batch
-        Epochs and rows per batch.
+        Epochs and rows per batch; a batch of 0 is the whole training set.
     gamma
         Of each layer at the beginning, in samples.
     lam, alternations, order
@@ -85,7 +86,10 @@ class Lifted:
             left = 1.0 - (number + done * self.batch / len(x)) / self.passes
             gamma = [g / left for g in self.gamma]
             self.network.configure(self.lam, gamma, 0.0, self.alternations, self.order)
-            self.network.learn_batch(scaled(x[chosen]), y[chosen])
+            wanted: NDArray[Any] = y[chosen]
+            if self.network.loss is LOSSES["squared_error"]:
+                wanted = np.eye(self.network.n_outputs)[wanted]
+            self.network.learn_batch(scaled(x[chosen]), wanted)
 
     def predict(self, x: Images) -> NDArray[Any]:
         """See `Learner`."""

@@ -28,7 +28,8 @@ def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
         f"# Figure {figure.number}: {figure.title}\n\n{table}\n\n"
         f"Test accuracy after the last {figure.unit}, mean over seeds (± standard deviation). "
         f"Goal for ours, top-down: {figure.goal:.3f}.\n"
-        f"{' to '.join(sorted({dates[0], dates[-1]}))}, {machines}; seconds are wall-clock.\n\n"
+        f"{' to '.join(sorted({dates[0], dates[-1]}))}, {machines}; seconds are wall-clock, "
+        "other work on the machine included.\n\n"
         f"    {command}\n"
     )
     (folder / f"figure{figure.number}.md").write_text(about)
@@ -76,7 +77,9 @@ def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) 
         ax.fill_between(passes, curves.min(0), curves.max(0), color=f"C{number}", alpha=0.2, lw=0)
         ends.append(mean[-1])
         if entry.paper is not None:
-            ax.plot([right], [entry.paper], "<", color=f"C{number}", clip_on=False, ms=7)
+            # Hollow and of growing sizes: the paper gives some learners the same value.
+            style: dict[str, Any] = {"color": f"C{number}", "fillstyle": "none", "clip_on": False}
+            ax.plot([right], [entry.paper], "<", ms=6 + 3 * number, mew=1.5, **style)
             ends.append(entry.paper)
     low = min(ends)
     ax.set_ylim(low - 1.2 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
