@@ -592,7 +592,7 @@ class TestExtremes:
         ("settings", "message"),
         [
             ({"batch_size": 0}, "batch_size must be at least 1"),
-            ({"hidden": (0,)}, "sizes"),
+            ({"hidden": (0,)}, "hidden"),
             ({"gamma": (1.0,)}, "gamma needs one number or 2"),
             ({"gamma": -1.0}, "gamma must be positive"),
             ({"lam": 0.0}, "lam must be positive"),

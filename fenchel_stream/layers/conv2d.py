@@ -119,8 +119,7 @@ class Conv2d(Layer):
         images = self._images(a)
         units, columns = self.weight_shape
         rows = max(CHUNK // (size(self.outputs) // units * columns), 1)
-        chunks = (as_array(self._unfolded(x), like=a) for x in images.split(rows))
-        return sum(chunk.T @ chunk for chunk in chunks)
+        return as_array(sum(_square(self._unfolded(x)) for x in images.split(rows)), like=a)
 
     def squared_norm(self, a: Array) -> Array:
         images = self._images(a)
@@ -181,6 +180,14 @@ class Conv2d(Layer):
 def _tensor(x: Array) -> torch.Tensor:
     """Return `x` as a tensor, of an array one that shares its memory."""
     return x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
+
+
+def _square(rows: torch.Tensor) -> torch.Tensor:
+    """Return ``A^T A``; on the CPU NumPy's, which computes one half of it only."""
+    if rows.device.type != "cpu":
+        return rows.T @ rows
+    array = rows.numpy()
+    return torch.from_numpy(array.T @ array)
 
 
 def _channels_first(rows: torch.Tensor, shape: Shape) -> torch.Tensor:

@@ -50,7 +50,9 @@ class HiddenTerm:
 
     def gradient(self, u: Array) -> Array:
         """See `Term`."""
-        return self.lam * (self.activation.phi(u) - self.target)
+        gradient = self.activation.phi(u) - self.target
+        gradient *= self.lam
+        return gradient
 
 
 @dataclass(slots=True)
