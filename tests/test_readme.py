@@ -81,8 +81,11 @@ def test_its_command_line_is_one(readme: str, tmp_path: Path, root: Path) -> Non
 
 
 def test_its_figures_are_those_of_the_benchmarks(readme: str, root: Path) -> None:
+    results = root / "examples/benchmarks/results"
     for name in ("drift.md", "rows.md"):
-        assert (root / "examples/benchmarks/results" / name).read_text() in readme, name
+        assert (results / name).read_text() in readme, name
+    _, real_streams, _ = (results / "suite.md").read_text().split("\n\n", 2)
+    assert real_streams in readme
 
 
 def test_its_exit_codes_are_those_of_the_errors(readme: str) -> None:
