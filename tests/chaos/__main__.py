@@ -47,16 +47,22 @@ def do(part: Part, folder: Path, seed: int) -> dict[str, Any]:
     return result
 
 
-def report(results: list[dict[str, Any]], command: str, machine: str) -> Iterator[str]:
+def report(
+    results: list[dict[str, Any]], left: list[str], command: str, machine: str
+) -> Iterator[str]:
     """Yield the lines of the report."""
     failed = [one for one in results if "failed" in one]
     minutes = sum(one["seconds"] for one in results) / 60
-    seeds = sorted({one["seed"] for one in results})
-    yield "# Chaos\n"
-    yield f"`{command}`, seed {', '.join(map(str, seeds))}, {datetime.now(UTC):%Y-%m-%d}, {machine}"
+    seeds = ", ".join(map(str, sorted({one["seed"] for one in results})))
     known = ", ".join(f"{name} {version}" for name, version in versions().items())
-    yield f"({platform.system()}); {known}. {len(results)} parts in {minutes:.0f} minutes, "
-    yield f"{len(failed)} failed. Labels are noisy, so that a batch learnt twice shows.\n"
+    yield "# Chaos\n"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    yield f"`{command}`, seed {seeds}, {date}, {machine}, {platform.system()};"
+    yield f"{known}.\n"
+    yield f"{len(results)} parts in {minutes:.0f} minutes of a busy machine, {len(failed)} failed."
+    yield "Labels are noisy, so that a batch learnt twice shows.\n"
+    if left:
+        yield f"Not run yet: {'; '.join(left)}.\n"
     for group in dict.fromkeys(one["group"] for one in results):
         yield f"## {group}\n"
         lines = [one for one in results if one["group"] == group]
@@ -92,7 +98,7 @@ def main() -> int:
     # Whoever is killed does not tidy up.
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker:UserWarning"
     parts = [part for module in MODULES for part in module.parts()]
-    results = []
+    results, left = [], []
     for part in tqdm(parts, unit=" part"):
         slug = "".join(c if c.isalnum() else "-" for c in f"{part.group} {part.name}".lower())
         folder = options.folder / f"{options.seed}-{slug}"
@@ -106,8 +112,10 @@ def main() -> int:
                 tqdm.write(f"{part.group}, {part.name}: {result['failed']}", file=sys.stderr)
             else:
                 done.write_text(json.dumps(result))
+        else:
+            left.append(f"{part.group}, {part.name}")
     command = "python -m tests.chaos" + (f" --seed {options.seed}" if options.seed else "")
-    REPORT.write_text("\n".join(report(results, command, options.machine)))
+    REPORT.write_text("\n".join(report(results, left, command, options.machine)))
     return int(any("failed" in one for one in results))
 
 
