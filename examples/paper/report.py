@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from examples.paper.runs import Entry, Figure
 
@@ -84,6 +85,7 @@ def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) 
     low = min(ends)
     ax.set_ylim(low - 1.2 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
     ax.set_xlim(1 if right > 1 else 0, right)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(figure.unit)
     ax.set_ylabel("test accuracy")
     ax.set_title(f"{figure.title} (triangles: the paper's last values)", fontsize=10)
