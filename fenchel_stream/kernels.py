@@ -292,18 +292,15 @@ def score(
     rows: int,
     level: float,
     y: Array,
-    x: Array,
-    candidates: Array,
+    outputs: Array,
     shares: Array,
 ) -> tuple[Array, float]:
-    """Return shares and level after a row, `mixture.GammaMixture.score`."""
+    """Return shares and level after a row, `experts.Experts.score`."""
     count = shares.shape[0]
     losses, moved = np.empty(count), np.empty(count, shares.dtype)
-    u = np.empty(candidates.shape[1], x.dtype)
     typical = 0.0
     for e in range(count):
-        _apply(candidates[e], x, u)
-        losses[e] = _loss(loss, y, u)
+        losses[e] = _loss(loss, y, outputs[e])
         typical += shares[e] * losses[e]
     level += (typical - level) / rows
     scale = 1.0 / (level + 1e-12)

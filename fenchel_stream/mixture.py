@@ -2,11 +2,8 @@
 
 The best gamma differs from stream to stream by two orders of magnitude, and nearly all of that is
 the output layer's. So several output layers, the *candidates*, learn side by side on the same
-features, each with its own gamma. Before a batch is learnt, the share of each candidate is
-multiplied by ``exp(-eta loss / level)`` of what it predicted, where the level is the typical loss
-of late, so that neither the noise of the targets nor their units matter. A small part of all
-shares is spread evenly, so that a candidate can come back when the stream changes (Herbster &
-Warmuth, "Tracking the best expert", 1998). The network's output layer is the candidates' average.
+features, each with its own gamma, and are experts with shares (see `experts`). The network's output
+layer is the candidates' average.
 
 Within a batch the shares stand still, and all steps descend on one objective: (13) with the output
 layer's terms averaged over the candidates.
@@ -19,22 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fenchel_stream.arrays import Array, append, as_array, namespace
+from fenchel_stream.experts import Experts
 from fenchel_stream.losses import Loss
 
 GAMMAS = (0.1, 1.0, 10.0, 100.0)
 """Candidates, in samples."""
-
-ETA = 0.5
-"""How fast shares follow the losses; with squared error, 1/2 makes of them Gaussian likelihoods."""
-
-SPREAD = 1e-4
-"""Part of the shares that is spread evenly, per row."""
-
-WORST = 10.0
-"""A row's loss counts at most so many times the level: one outlier does not decide."""
-
-HORIZON = 1000
-"""Rows that the level looks back on."""
 
 
 @dataclass(slots=True)
@@ -67,7 +53,7 @@ class MixtureTerm:
         return u.reshape(*u.shape[:-1], len(self.roots), -1)
 
 
-class GammaMixture:
+class GammaMixture(Experts):
     """The candidates' weights and shares.
 
     Parameters
@@ -79,10 +65,6 @@ class GammaMixture:
     ----------
     weights
         Of the candidates (candidates x outputs x inputs).
-    shares
-        Positive, with sum 1.
-    level
-        Running mean of the average candidate's loss of a row, over `rows` rows.
 
     Examples
     --------
@@ -99,28 +81,9 @@ class GammaMixture:
 
     def __init__(self, weights: Array) -> None:
         count = len(GAMMAS)
+        super().__init__(count, like=weights)
         self.gammas = as_array(np.array(GAMMAS).reshape(-1, 1, 1), like=weights)
         self.weights = namespace(weights).stack([weights] * count)
-        self.shares = as_array(np.full(count, 1.0 / count), like=weights)
-        self.level: Array | float = 0.0
-        self.rows = 0
-
-    def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
-        """Move the shares by what each candidate said of a batch (candidates x rows x outputs)."""
-        xp = namespace(outputs)
-        losses = loss.rows(targets, outputs)
-        count = losses.shape[1]
-        self.rows = min(self.rows + count, max(HORIZON, count))
-        self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
-        losses = (losses / (self.level + 1e-12)).clip(None, WORST).sum(1)
-        shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
-        stay = (1.0 - SPREAD) ** count
-        self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
-
-    def average(self, values: Array) -> Array:
-        """Return the average of the candidates' `values` by their shares."""
-        shape = values.shape
-        return (self.shares @ values.reshape(shape[0], -1)).reshape(shape[1:])
 
     def side_by_side(self, weights: Array) -> tuple[Array, Array]:
         """Return the roots of the shares, and the candidates' `weights` scaled by them, stacked."""

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, empty, with_ones
+from fenchel_stream.arrays import Array, append, as_array, empty, namespace, with_ones
+from fenchel_stream.averages import SCORED, Averages, rescaled
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.fit import FitReport, fit
@@ -145,6 +146,7 @@ class LiftedNetwork:
             raise ConfigError(f"device {device!r} cannot be used: {error}") from error
         self.layers: list[Layer] = [Dense(len(w)) for w in weights] if layers is None else [*layers]
         self.mixture: GammaMixture | None = None
+        self.averages: Averages | None = None
         self.configure(lam, gamma, rho, alternations, order)
 
     def configure(
@@ -178,9 +180,10 @@ class LiftedNetwork:
         )
         self.lam, self.gamma, self.rho, self.schedule = settings
         if not auto:
-            self.mixture = None
+            self.mixture = self.averages = None
         elif self.mixture is None:
             self.mixture = GammaMixture(self.weights[-1])
+            self.averages = Averages(self.weights)
         self.row_step = RowStep(self) if RowStep.serves(self) else None
 
     @classmethod
@@ -325,20 +328,23 @@ class LiftedNetwork:
             candidates = self.layers[-1].forward(now.inputs[-1], now.candidates)
             self.mixture.score(self.loss, targets, candidates)
             now.shares = self.mixture.shares
+        if self.averages is not None:
+            some = slice(None, None, -(-len(a) // SCORED))
+            said = self._side_by_side(self.averages, a[some], now.outputs[-1][some])
+            self.averages.score(self.loss, targets[some], said)
         descent = Descent(self, targets, now.copy(), now)
         for block in self.schedule:
             descent.move(block)
-        self.weights = now.weights
-        if self.mixture is not None:
-            self.mixture.weights = now.candidates
+        self._take(now, rows=len(a))
         return StepReport(descent)
 
     def _learn_row(self, row_step: RowStep, a: Array, y: Array) -> StepReport:
         targets = self.loss.encode(y, empty(a, 1, self.n_outputs))[0]
         before, now = row_step.learn(self.weights, self.mixture, a[0], targets)
-        self.weights = now.weights
-        if self.mixture is not None:
-            self.mixture.weights = now.candidates
+        if self.averages is not None:
+            said = self._side_by_side(self.averages, a, before.outputs[-1][None])
+            self.averages.score_row(self.loss.code, targets, said[:, 0])
+        self._take(now, rows=1)
         return StepReport(Descent(self, targets, before, now))
 
     def fit(
@@ -376,14 +382,35 @@ class LiftedNetwork:
             raise ConfigError(f"rule is 'feed_forward' or 'lifted', not {rule!r}")
         return self.outputs(self._inputs(X), like=X)
 
-    def outputs(self, a: Array, like: Array | None = None) -> Array:
-        """Return the outputs of an input `a` that carries its column of ones, as `like` or `a`."""
+    def outputs(self, a: Array, like: Array | None = None, *, averaged: bool = True) -> Array:
+        """Return the outputs of an input `a` that carries its column of ones, as `like` or `a`.
+
+        Where gamma is ``auto``, they are averages over the network and its `Averages`, unless
+        `averaged` is False.
+        """
         placed = self._placed(a)
-        if self.row_step is not None and len(a) == 1:
-            outputs = self.row_step.forward(self.weights, placed[0])[1][-1][None]
-        else:
-            outputs = self.feed_forward(placed).outputs[-1]
+        outputs = self._forward(self.weights, placed)
+        if averaged and self.averages is not None:
+            outputs = self.averages.average(self._side_by_side(self.averages, placed, outputs))
         return as_array(outputs, like=a if like is None else like)
+
+    def _forward(self, weights: Sequence[Array], a: Array) -> Array:
+        """Return the outputs that `weights` give a placed input `a`."""
+        if self.row_step is not None and len(a) == 1:
+            return self.row_step.forward(weights, a[0])[1][-1][None]
+        return self.feed_forward(a, weights).outputs[-1]
+
+    def _side_by_side(self, averages: Averages, a: Array, outputs: Array) -> Array:
+        """Return `outputs`, those of the network, with those of its averages behind them."""
+        others = [self._forward(weights, a) for weights in averages.weights]
+        return namespace(outputs).stack([outputs, *others])
+
+    def _take(self, now: Variables, rows: int) -> None:
+        self.weights = now.weights
+        if self.mixture is not None:
+            self.mixture.weights = now.candidates
+        if self.averages is not None:
+            self.averages.follow(self.weights, rows)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
@@ -393,14 +420,15 @@ class LiftedNetwork:
         decay = sum(rho * (w * w).sum() for rho, w in zip(self.rho, self.weights, strict=True))
         return float(self.loss.value(targets, outputs) + decay)
 
-    def feed_forward(self, a: Array) -> Variables:
+    def feed_forward(self, a: Array, weights: Sequence[Array] | None = None) -> Variables:
         """Return all variables at the feed-forward point of a placed input `a` with its ones."""
-        inputs, outputs = [a], [self.layers[0].forward(a, self.weights[0])]
-        for layer, w in zip(self.layers[1:], self.weights[1:], strict=True):
+        weights = list(self.weights if weights is None else weights)
+        inputs, outputs = [a], [self.layers[0].forward(a, weights[0])]
+        for layer, w in zip(self.layers[1:], weights[1:], strict=True):
             a = with_ones(self.activation.phi(outputs[-1]))
             inputs.append(a)
             outputs.append(layer.forward(a, w))
-        return Variables(list(self.weights), inputs, outputs, [None, *outputs[:-1]], {})
+        return Variables(weights, inputs, outputs, [None, *outputs[:-1]], {})
 
     def relaxed(self) -> LiftedNetwork:
         """Return a network of the same weights whose objective has no proximal terms.
@@ -410,7 +438,7 @@ class LiftedNetwork:
         network = copy(self)
         network.weights = list(self.weights)
         network.gamma, network.gamma_unit = (0.0,) * len(self.weights), "absolute"
-        network.mixture, network.row_step = None, None
+        network.mixture = network.averages = network.row_step = None
         return network
 
     def replace(
@@ -423,6 +451,7 @@ class LiftedNetwork:
         if weights is not None:
             self.weights = [self._placed(w) for w in weights]
             self.mixture = self.mixture and GammaMixture(self.weights[-1])
+            self.averages = self.averages and Averages(self.weights)
         self.lam = self.lam if lam is None else tuple(lam)
         self.rho = self.rho if rho is None else tuple(rho)
         self.row_step = RowStep(self) if RowStep.serves(self) else None
@@ -471,6 +500,8 @@ class LiftedNetwork:
         self.weights[0] = append(self.weights[0], columns, axis=-1)
         if self.mixture is not None and len(self.weights) == 1:
             self.mixture.grow_inputs(columns)
+        if self.averages is not None:
+            self.averages.grow_inputs(columns)
 
     def grow_outputs(self, count: int) -> None:
         """Append `count` outputs whose weights are 0."""
@@ -478,15 +509,13 @@ class LiftedNetwork:
         self.weights[-1] = append(w, np.zeros((count, w.shape[-1])), axis=-2)
         if self.mixture is not None:
             self.mixture.grow_outputs(count)
+        if self.averages is not None:
+            self.averages.grow_outputs(np.zeros((count, w.shape[-1])))
 
     def rescale_outputs(self, factor: Array, shift: Array) -> None:
         """Let every output ``u`` become ``factor * u + shift``."""
-        self.weights[-1] = _rescaled(self.weights[-1], factor, shift)
+        self.weights[-1] = rescaled(self.weights[-1], factor, shift)
         if self.mixture is not None:
-            self.mixture.weights = _rescaled(self.mixture.weights, factor, shift)
-
-
-def _rescaled(w: Array, factor: Array, shift: Array) -> Array:
-    w = w * as_array(factor, like=w)[:, None]
-    w[..., 0] += as_array(shift, like=w)
-    return w
+            self.mixture.weights = rescaled(self.mixture.weights, factor, shift)
+        if self.averages is not None:
+            self.averages.rescale_outputs(factor, shift)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fenchel_stream import kernels
 from fenchel_stream.arrays import Array
-from fenchel_stream.mixture import ETA, HORIZON, SPREAD, WORST, GammaMixture
+from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.variables import Variables
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RowStep:
         layers = all(layer.compiled for layer in network.layers)
         return min(codes) >= 0 and layers and network.device == "cpu"
 
-    def forward(self, weights: list[Array], a: Array) -> tuple[list[Array], list[Array]]:
+    def forward(self, weights: Sequence[Array], a: Array) -> tuple[list[Array], list[Array]]:
         """Return the inputs and the outputs of all layers for the row `a` (1 + inputs,)."""
         inputs, outputs = [a], []
         for w in weights[:-1]:
@@ -74,7 +75,7 @@ class RowStep:
         inputs, outputs = self.forward(weights, a)
         now = Variables(list(weights), inputs, outputs, [a, *outputs[:-1]], {})
         if mixture is not None:
-            self._score(mixture, inputs[-1], y)
+            mixture.score_row(self.kinds[1], y, mixture.weights @ inputs[-1])
             now.candidates, now.shares = mixture.weights, mixture.shares
         before = now.copy()
         last = len(weights) - 1
@@ -83,13 +84,6 @@ class RowStep:
             move = self._move_w if block == "W" else self._move_x
             move(layer, mixed, y if layer == last else now.inputs[layer + 1][1:], now, before)
         return before, now
-
-    def _score(self, mixture: GammaMixture, a: Array, y: Array) -> None:
-        mixture.rows = min(mixture.rows + 1, HORIZON)
-        mixture.shares, mixture.level = kernels.score(
-            self.kinds[1], ETA, SPREAD, WORST, mixture.rows, mixture.level, y, a,
-            mixture.weights, mixture.shares,
-        )  # fmt: skip
 
     def _move_w(
         self, layer: int, mixed: bool, target: Array, now: Variables, before: Variables

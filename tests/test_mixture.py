@@ -13,16 +13,9 @@ from hypothesis import strategies as st
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.activations import ACTIVATIONS
 from fenchel_stream.arrays import as_numpy
+from fenchel_stream.experts import ETA, HORIZON, SPREAD, WORST
 from fenchel_stream.losses import LOSSES
-from fenchel_stream.mixture import (
-    ETA,
-    GAMMAS,
-    HORIZON,
-    SPREAD,
-    WORST,
-    GammaMixture,
-    MixtureTerm,
-)
+from fenchel_stream.mixture import GAMMAS, GammaMixture, MixtureTerm
 from tests.oracle import Matrix, loss_gradient, loss_value, ones
 
 EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)

@@ -1,0 +1,84 @@
+"""Averaged weights: what a network was over some time, as further experts for prediction.
+
+Learning by exact steps follows each batch closely, its noise included. Averages of all weights over
+the last 100 and the last 1000 rows do not, and lag behind a change; so the network and its averages
+predict together, with shares that follow how well each does. Learning itself never looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp
+
+from fenchel_stream.arrays import Array, append, as_array
+from fenchel_stream.experts import Experts
+
+HORIZONS = (100, 1000)
+"""Rows that the averages look back on."""
+
+SCORED = 32
+"""So many rows of a batch decide on the shares: a forward pass of all would cost more than it
+tells."""
+
+
+class Averages(Experts):
+    """Averages of a network's weights; the first expert is the network as it is.
+
+    Parameters
+    ----------
+    weights
+        Of the network's layers.
+
+    Attributes
+    ----------
+    weights
+        Of the layers, for each of `HORIZONS`.
+    learnt
+        Rows that the averages have seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.averages import Averages
+    >>> averages = Averages([np.zeros((1, 1))])
+    >>> for w in (1.0, 2.0, 3.0):
+    ...     averages.follow([np.full((1, 1), w)], rows=1)
+    >>> [float(w.item()) for (w,) in averages.weights]
+    [2.0, 2.0]
+    """
+
+    def __init__(self, weights: Sequence[Array]) -> None:
+        super().__init__(1 + len(HORIZONS), like=weights[-1])
+        self.weights = [[w + 0.0 for w in weights] for _ in HORIZONS]
+        self.learnt = 0
+
+    def follow(self, weights: Sequence[Array], rows: int) -> None:
+        """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""
+        self.learnt += rows
+        for horizon, averages in zip(HORIZONS, self.weights, strict=True):
+            # The plain average, until it would look back on more rows than the horizon.
+            step = max(1.0 - exp(-rows / horizon), rows / self.learnt)
+            for layer, w in enumerate(weights):
+                averages[layer] += step * (w - averages[layer])
+
+    def grow_inputs(self, columns: Array) -> None:
+        """Append inputs with weights `columns` (units x k)."""
+        for averages in self.weights:
+            averages[0] = append(averages[0], columns, axis=-1)
+
+    def grow_outputs(self, rows: Array) -> None:
+        """Append outputs with weights `rows` (k x inputs)."""
+        for averages in self.weights:
+            averages[-1] = append(averages[-1], rows, axis=-2)
+
+    def rescale_outputs(self, factor: Array, shift: Array) -> None:
+        """Let every output ``u`` become ``factor * u + shift``."""
+        for averages in self.weights:
+            averages[-1] = rescaled(averages[-1], factor, shift)
+
+
+def rescaled(w: Array, factor: Array, shift: Array) -> Array:
+    """Return output weights with which ``u`` is ``factor * u + shift``."""
+    w = w * as_array(factor, like=w)[:, None]
+    w[..., 0] += as_array(shift, like=w)
+    return w
