@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp
 
-from fenchel_stream.arrays import Array, append, as_array
+import numpy as np
+
+from fenchel_stream import kernels
+from fenchel_stream.arrays import Array, append, as_array, namespace
 from fenchel_stream.experts import Experts
+from fenchel_stream.losses import Loss
 
 HORIZONS = (100, 1000)
 """Rows that the averages look back on."""
@@ -19,6 +23,10 @@ HORIZONS = (100, 1000)
 SCORED = 32
 """So many rows of a batch decide on the shares: a forward pass of all would cost more than it
 tells."""
+
+SURPRISE = 3.0
+"""Where even the best expert's loss in a batch is so many times the usual one, the stream has
+changed: the network is about to learn that from the whole batch, its averages are not."""
 
 
 class Averages(Experts):
@@ -52,14 +60,27 @@ class Averages(Experts):
         self.weights = [[w + 0.0 for w in weights] for _ in HORIZONS]
         self.learnt = 0
 
+    def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
+        """Move the shares by what each said of a batch; after a change trust the network alone."""
+        xp, usual = namespace(outputs), self.level
+        super().score(loss, targets, outputs)
+        if len(targets) == 1:  # which may be an outlier
+            return
+        best = loss.rows(targets, outputs).mean(1).min()
+        alone = as_array(np.eye(len(self.shares))[0], like=self.shares)
+        self.shares = xp.where(best > SURPRISE * usual, alone, self.shares)
+
     def follow(self, weights: Sequence[Array], rows: int) -> None:
         """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""
         self.learnt += rows
         for horizon, averages in zip(HORIZONS, self.weights, strict=True):
             # The plain average, until it would look back on more rows than the horizon.
             step = max(1.0 - exp(-rows / horizon), rows / self.learnt)
-            for layer, w in enumerate(weights):
-                averages[layer] += step * (w - averages[layer])
+            for average, w in zip(averages, weights, strict=True):
+                if namespace(w) is np:
+                    kernels.move_towards(average, w, step)
+                else:
+                    average.lerp_(w, step)
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k)."""

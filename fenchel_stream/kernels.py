@@ -317,6 +317,15 @@ def score(
 
 
 @compiled
+def move_towards(average: Array, w: Array, step: float) -> None:
+    """Let ``average += step (w - average)``, in one pass over the memory."""
+    part = average.dtype.type(step)
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            average[i, j] += part * (w[i, j] - average[i, j])
+
+
+@compiled
 def follow(x: Array, count: Array, mean: Array, squares: Array) -> None:
     """Take a row into the running moments, `moments.Moments.update`; NaN is missing."""
     for j in range(x.shape[0]):

@@ -116,6 +116,18 @@ class TestShares:
             network.learn_batch(x[row : row + 1], 1 - y[row : row + 1])
         assert network.averages.shares[2] < 0.1 < long
 
+    def test_after_a_change_the_network_is_trusted_alone(self) -> None:
+        x, y = noisy(4000, flip=0.05)
+        network = LiftedNetwork.dense([4, 16, 2])
+        assert network.averages is not None
+        for start in range(0, 2000, 50):
+            network.learn_batch(x[start : start + 50], y[start : start + 50])
+        assert network.averages.shares[0] < 0.99
+        network.learn_batch(x[2000:2050], 1 - y[2000:2050])
+        assert network.averages.shares.tolist() == [1.0, 0.0, 0.0]
+        network.learn_batch(x[2050:2100], 1 - y[2050:2100])
+        assert (network.averages.shares > 0).all()
+
     def test_an_estimator_gains_on_noise(self) -> None:
         x, y = noisy(2000)
         rows = [dict(zip("abcd", row, strict=True)) for row in x.tolist()]
