@@ -14,7 +14,7 @@ import torch
 from examples.paper import search
 from examples.paper.data import LOADERS, Split
 from examples.paper.lenet import LeNet5
-from examples.paper.runs import Figure
+from examples.paper.run_log import Figure
 from fenchel_stream import LiftedNetwork
 
 FIGURES: list[Figure] = [

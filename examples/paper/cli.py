@@ -12,7 +12,7 @@ import torch
 
 from examples.paper.data import LOADERS
 from examples.paper.report import write_report
-from examples.paper.runs import RESULTS, Figure, Store, run_figure
+from examples.paper.run_log import RESULTS, Figure, Store, run_figure
 from fenchel_stream.errors import FenchelStreamError
 
 

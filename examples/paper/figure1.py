@@ -13,7 +13,7 @@ from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dens
 from examples.paper.rivals.askari import AskariLifted
 from examples.paper.rivals.lau import LauBcd
 from examples.paper.rivals.taylor import TaylorAdmm
-from examples.paper.runs import Entry, Figure
+from examples.paper.run_log import Entry, Figure
 
 SIZES = [784, 300, 10]
 

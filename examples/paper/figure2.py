@@ -10,7 +10,7 @@ from typing import Any
 
 from examples.paper.cli import main
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
-from examples.paper.runs import Entry, Figure
+from examples.paper.run_log import Entry, Figure
 
 SIZES = [784, 300, 10]
 PASSES, BATCH = 10, 500

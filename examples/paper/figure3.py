@@ -11,7 +11,7 @@ import sys
 
 from examples.paper.cli import main
 from examples.paper.lenet import entries
-from examples.paper.runs import Figure
+from examples.paper.run_log import Figure
 
 FIGURE = Figure(
     number=3,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.paper.learners import Gradient, Learner, Lifted
-from examples.paper.runs import Entry
+from examples.paper.run_log import Entry
 from fenchel_stream import LiftedNetwork
 
 Shape = tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""The table and the picture of a figure, from its finished runs."""
+"""The table and the picture of a figure, from its finished run_log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from examples.paper.runs import Entry, Figure
+from examples.paper.run_log import Entry, Figure
 
 Runs = Sequence[dict[str, Any]]
 

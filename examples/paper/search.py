@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from examples.paper.data import LOADERS
-from examples.paper.runs import RESULTS, Figure, Store
+from examples.paper.run_log import RESULTS, Figure, Store
 
 HELD_OUT = 10_000
 

@@ -80,7 +80,7 @@ class Store:
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> from examples.paper.runs import Store
+    >>> from examples.paper.run_log import Store
     >>> with TemporaryDirectory() as folder:
     ...     store = Store(Path(folder) / "figure9.jsonl")
     ...     store.add({"learner": "Adam", "seed": 0, "passes": 2, "accuracy": [0.5, 0.7]})
@@ -91,7 +91,7 @@ class Store:
     path: Path
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the finished runs."""
+        """Return the finished run_log."""
         if not self.path.exists():
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]

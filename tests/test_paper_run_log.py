@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from examples.paper import runs
 from examples.paper.cli import main
 from examples.paper.data import Images, Labels, Split
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
-from examples.paper.runs import Entry, Figure, Store, run_figure
+from examples.paper.run_log import Entry, Figure, Store, run_figure
 
 SIZES = [16, 8, 3]
 
@@ -52,7 +51,7 @@ def figure(**makers: Callable[[int, int], Learner]) -> Figure:
 def test_a_cut_run_goes_on_as_if_it_were_not_cut(
     name: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "STATES", tmp_path / "states")
+    monkeypatch.setattr(run_log, "STATES", tmp_path / "states")
     whole, cut = Store(tmp_path / "whole.jsonl"), Store(tmp_path / "cut.jsonl")
     run_figure(figure(**{name: MAKERS[name]}), split, [1], "here", whole)
 
