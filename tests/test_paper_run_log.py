@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from examples.paper import run_log
 from examples.paper.cli import main
 from examples.paper.data import Images, Labels, Split
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
