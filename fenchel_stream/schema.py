@@ -106,8 +106,9 @@ def frame_values(frame: nw.DataFrame[Any]) -> Array:
                 nw.new_series(name, column, nw.Float64, backend=frame.implementation)
             )
     values = dataframe.to_numpy(frame)
-    if np.abs(values).sum() < LARGEST:
-        return values
+    with np.errstate(over="ignore"):  # huge values are clipped below
+        if np.abs(values).sum() < LARGEST:
+            return values
     infinite = np.isinf(values)
     if infinite.any():
         row, column = np.argwhere(infinite)[0]

@@ -166,7 +166,7 @@ class TestRowValues:
 
 
 TABLES: dict[str, dict[str, list[Any]]] = {
-    "floats": {"a": [1.5, -2.0, 1e300], "b": [0.0, -1e300, 3.0]},
+    "floats": {"a": [1.5, -2.0, 1.7e308], "b": [1.7e308, -1e300, 3.0]},
     "missing": {"a": [1.5, None, math.nan], "b": [None, 2.0, 3.0]},
     "integers": {"a": [1, 2, 3], "b": [10**18, -(10**18), 0]},
     "missing integers": {"a": [1, None, 3], "b": [1, 2, 3]},
