@@ -36,7 +36,7 @@ demo-kafka: $(VENV)/.demo  ## the same from topics of a broker, with labels that
 	$(BIN)/python -m examples.topics
 
 test: $(VENV)/.dev  ## every test and every docstring example, with coverage
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
