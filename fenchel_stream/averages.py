@@ -14,7 +14,7 @@ import numpy as np
 
 from fenchel_stream import kernels
 from fenchel_stream.arrays import Array, append, as_array, namespace
-from fenchel_stream.experts import Experts
+from fenchel_stream.experts import WORST, Experts
 from fenchel_stream.losses import Loss
 
 HORIZONS = (100, 1000)
@@ -27,6 +27,9 @@ tells."""
 SURPRISE = 3.0
 """Where even the best expert's loss in a batch is so many times the usual one, the stream has
 changed: the network is about to learn that from the whole batch, its averages are not."""
+
+FEW = 10
+"""Fewer rows may be outliers, and are no sign of a change."""
 
 
 class Averages(Experts):
@@ -64,9 +67,10 @@ class Averages(Experts):
         """Move the shares by what each said of a batch; after a change trust the network alone."""
         xp, usual = namespace(outputs), self.level
         super().score(loss, targets, outputs)
-        if len(targets) == 1:  # which may be an outlier
+        if len(targets) < FEW:
             return
-        best = loss.rows(targets, outputs).mean(1).min()
+        losses = loss.rows(targets, outputs).clip(None, WORST * usual)
+        best = losses.mean(1).min()
         alone = as_array(np.eye(len(self.shares))[0], like=self.shares)
         self.shares = xp.where(best > SURPRISE * usual, alone, self.shares)
 

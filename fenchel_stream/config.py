@@ -262,7 +262,7 @@ class Config(Table, frozen=True):
         ]
         found = {
             **self.client(url),
-            "writer": hashlib.sha256(json.dumps(run).encode()).hexdigest()[:16],
+            "writer": hashlib.sha256(json.dumps(run, default=str).encode()).hexdigest()[:16],
         }
         if output == "predictions":
             return {**found, "key": "key", "transactional": self.output.transactional}

@@ -127,8 +127,10 @@ class Group:
         if tables["metrics"]["port"]:
             tables["metrics"]["port"] += 1 + number
         for output, url in tables["output"].items():
-            if isinstance(url, str) and ":" not in url:
-                path = Path(url)
+            if not isinstance(url, str) or url == "-":
+                continue
+            if ":" not in (file := url.removeprefix("jsonl:")):
+                path = Path(file)
                 tables["output"][output] = str(path.with_stem(f"{path.stem}-{name}"))
         return parse(tables)
 

@@ -97,7 +97,9 @@ class LiveInterleaved(Interleaved):
     def saved(self, position: Position) -> None:
         """Tell the sources that everything before `position` is in a checkpoint."""
         for name, source in self.sources.items():
-            if isinstance(source, LiveSource) and position.get(name) is not None:
+            # A checkpoint may be written before anything is read.
+            told = name in self._readers and position.get(name) is not None
+            if told and isinstance(source, LiveSource):
                 self._readers[name].saved(position[name])
 
 

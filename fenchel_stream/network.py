@@ -374,7 +374,8 @@ class LiftedNetwork:
             Inputs (m x inputs), array or tensor.
         rule
             ``feed_forward``, or ``lifted`` for the paper's (12): see
-            `fenchel_stream.lifted_prediction.lifted_outputs`.
+            `fenchel_stream.lifted_prediction.lifted_outputs`. That one is of the network alone,
+            without the `Averages` that predict beside it where gamma is ``auto``.
         """
         if rule == "lifted":
             return lifted_outputs(self, self._placed(self._inputs(X)), like=X)
@@ -406,7 +407,7 @@ class LiftedNetwork:
         return namespace(outputs).stack([outputs, *others])
 
     def _take(self, now: Variables, rows: int) -> None:
-        self.weights = now.weights
+        self.weights = list(now.weights)  # the report keeps the other list as it is
         if self.mixture is not None:
             self.mixture.weights = now.candidates
         if self.averages is not None:
@@ -449,7 +450,7 @@ class LiftedNetwork:
     ) -> None:
         """Set weights, lambda or rho of each layer; for new weights gamma begins to tune anew."""
         if weights is not None:
-            self.weights = [self._placed(w) for w in weights]
+            self.weights = [self._placed(w) + 0.0 for w in weights]
             self.mixture = self.mixture and GammaMixture(self.weights[-1])
             self.averages = self.averages and Averages(self.weights)
         self.lam = self.lam if lam is None else tuple(lam)

@@ -19,6 +19,7 @@ def with_single_lambda(network: LiftedNetwork, lam: float | None = None) -> Lift
 
     and weights that are scaled to fit, ``lam B(X'_{l+1}, U'_l) = lam_l B(X_{l+1}, U_l)``: the
     relaxation (7) has the same value at corresponding points, and all predictions are the same.
+    (Where gamma is ``auto``: those of the network alone. Its `Averages` begin anew.)
     The decay of the weights is the same where it can be, see Raises. Proximal terms are not
     scaled: the steps of both networks differ.
 

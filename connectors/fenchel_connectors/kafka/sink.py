@@ -47,6 +47,9 @@ LARGEST = 64 << 20
 CUT = 1000
 """Characters that are left of the text of a record that no broker takes."""
 
+UNSETTLED = 10_000
+"""Records that may be under way, where no checkpoint asks for them, before they are waited for."""
+
 CLOSING = 5.0
 """Seconds that the client may take to leave."""
 
@@ -101,6 +104,8 @@ class KafkaSink:
         servers, slash, self.name = address.removeprefix("//").partition("/")
         if not (address.startswith("//") and slash and self.name) or "/" in self.name:
             raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
+        if "@" in servers:
+            raise ConfigError("an address holds no password: put it into the table [kafka]")
         self.client = ClientOptions(client or {}, servers)
         self.key = key
         self.value = value
@@ -146,6 +151,8 @@ class KafkaSink:
             if self.transactional:
                 self._settle()
                 self._producer.commit_transaction()
+            elif len(self._sent) > UNSETTLED:
+                self._settle()
         except KafkaError as error:
             raise self._refused(error) from None
 

@@ -61,7 +61,7 @@ def find_topic(name: str, options: ClientOptions) -> Topic:
     """
     try:
         admin = KafkaAdminClient(**options.of(KafkaAdminClient))
-    except KafkaError as error:
+    except (KafkaError, TypeError, ValueError, OSError) as error:
         raise ConfigError(unreachable(options, error)) from None
     try:
         (found,) = admin.describe_topics([name])
