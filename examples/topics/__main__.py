@@ -124,7 +124,8 @@ def main() -> int:
     print(said, end="")
     if learner.returncode == 0:
         print(f"plot:        {config.output.plot}")
-        print(f"checkpoints: fenchel-stream status {checkpoints.directory}")
+        command = Path(sys.executable).with_name("fenchel-stream")
+        print(f"checkpoints: {command} status {checkpoints.directory}")
     return learner.returncode
 
 
