@@ -21,7 +21,7 @@ def test_for_squared_error_the_feed_forward_point_is_optimal(activation: str) ->
     # With Y free (12) is 0 there, and positive at any other variables or outputs.
     rng = np.random.default_rng(0)
     network = LiftedNetwork.dense(
-        [3, 5, 2], activation=activation, loss="squared_error", lam=0.7, dtype="float64"
+        [3, 5, 2], activation=activation, loss="squared_error", lam=0.7, gamma=1.0, dtype="float64"
     )
     x = rng.normal(size=(6, 3))
     outputs = network.predict(x, rule="lifted")
