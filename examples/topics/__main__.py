@@ -124,8 +124,8 @@ def main() -> int:
     print(said, end="")
     if learner.returncode == 0:
         print(f"plot:        {config.output.plot}")
-        command = Path(sys.executable).with_name("fenchel-stream")
-        print(f"checkpoints: {command} status {checkpoints.directory}")
+        program = Path(sys.executable).with_name("fenchel-stream")
+        print(f"checkpoints: {program} status {checkpoints.directory}")
     return learner.returncode
 
 
