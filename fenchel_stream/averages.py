@@ -63,16 +63,15 @@ class Averages(Experts):
         self.weights = [[w + 0.0 for w in weights] for _ in HORIZONS]
         self.learnt = 0
 
-    def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
+    def score(self, loss: Loss, targets: Array, outputs: Array) -> Array:
         """Move the shares by what each said of a batch; after a change trust the network alone."""
         xp, usual = namespace(outputs), self.level
-        super().score(loss, targets, outputs)
-        if len(targets) < FEW:
-            return
-        losses = loss.rows(targets, outputs).clip(None, WORST * usual)
-        best = losses.mean(1).min()
-        alone = as_array(np.eye(len(self.shares))[0], like=self.shares)
-        self.shares = xp.where(best > SURPRISE * usual, alone, self.shares)
+        losses = super().score(loss, targets, outputs)
+        if len(targets) >= FEW:
+            best = losses.clip(None, WORST * usual).mean(1).min()
+            alone = as_array(np.eye(len(self.shares))[0], like=self.shares)
+            self.shares = xp.where(best > SURPRISE * usual, alone, self.shares)
+        return losses
 
     def follow(self, weights: Sequence[Array], rows: int) -> None:
         """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""

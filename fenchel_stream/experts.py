@@ -50,7 +50,8 @@ class Experts:
     >>> from fenchel_stream.experts import Experts
     >>> from fenchel_stream.losses import LOSSES
     >>> experts = Experts(2, like=np.zeros(1))
-    >>> experts.score(LOSSES["squared_error"], np.zeros((1, 1)), np.array([[[0.1]], [[1.0]]]))
+    >>> outputs = np.array([[[0.1]], [[1.0]]])
+    >>> losses = experts.score(LOSSES["squared_error"], np.zeros((1, 1)), outputs)
     >>> experts.shares.round(2).tolist()
     [0.73, 0.27]
     """
@@ -60,17 +61,24 @@ class Experts:
         self.level: Array | float = 0.0
         self.rows = 0
 
-    def score(self, loss: Loss, targets: Array, outputs: Array) -> None:
-        """Move the shares by what each expert said of a batch (experts x rows x outputs)."""
+    def score(self, loss: Loss, targets: Array, outputs: Array) -> Array:
+        """Move the shares by what each expert said of a batch (experts x rows x outputs).
+
+        Returns
+        -------
+        losses
+            Of each expert in each row.
+        """
         xp = namespace(outputs)
         losses = loss.rows(targets, outputs)
         count = losses.shape[1]
         self.rows = min(self.rows + count, max(HORIZON, count))
         self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
-        losses = (losses / (self.level + 1e-12)).clip(None, WORST).sum(1)
-        shares = self.shares * xp.exp(-ETA * (losses - losses.min()))
+        ratios = (losses / (self.level + 1e-12)).clip(None, WORST).sum(1)
+        shares = self.shares * xp.exp(-ETA * (ratios - ratios.min()))
         stay = (1.0 - SPREAD) ** count
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
+        return losses
 
     def score_row(self, loss: int, target: Array, outputs: Array) -> None:
         """Do the same for a row (experts x outputs), by compiled loops; `loss` is its code."""

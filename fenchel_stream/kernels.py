@@ -170,14 +170,6 @@ def _squared_norm_bound(w: Array) -> float:
 
 
 @compiled
-def _square(x: Array) -> float:
-    total = 0.0
-    for i in range(x.shape[0]):
-        total += x[i] * x[i]
-    return total
-
-
-@compiled
 def w_step(
     activation: int,
     loss: int,

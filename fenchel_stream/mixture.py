@@ -74,7 +74,7 @@ class GammaMixture(Experts):
     >>> mixture = GammaMixture(np.zeros((2, 3)))
     >>> outputs = np.zeros((4, 1, 2))
     >>> outputs[0, 0, 1] = 3.0
-    >>> mixture.score(LOSSES["cross_entropy"], np.array([[0.0, 1.0]]), outputs)
+    >>> losses = mixture.score(LOSSES["cross_entropy"], np.array([[0.0, 1.0]]), outputs)
     >>> int(mixture.shares.argmax()), round(mixture.gamma)
     (0, 23)
     """

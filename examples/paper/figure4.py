@@ -22,14 +22,6 @@ FIGURE = Figure(
     entries=entries(
         (32, 32, 3),
         80,
-        ours={
-            "gamma": (1.0, 1.0, 1.0, 1.0, 1.0),
-            "lam": 0.01,
-            "scale": 1.0,
-            "x_iterations": 10,
-            "w_iterations": 3,
-        },
-        rates={"Adam": 3e-3, "SGD": 0.3},
         paper={"ours": 0.606, "Adam": 0.625, "SGD": 0.565},
     ),
 )

@@ -214,5 +214,5 @@ def dense_network(sizes: Sequence[int], seed: int, scale: float, **settings: Any
     It computes in torch, which for these matrices is several times faster than NumPy.
     """
     network = LiftedNetwork.dense(sizes, seed=seed, device="cpu:0", **settings)
-    network.weights = [scale * w for w in network.weights]
+    network.replace([scale * w for w in network.weights])
     return network

@@ -15,6 +15,14 @@ from fenchel_stream import LiftedNetwork
 
 Shape = tuple[int, int, int]
 BATCH = 500
+UNTUNED = {
+    "gamma": (1.0, 1.0, 1.0, 1.0, 1.0),
+    "lam": 0.01,
+    "scale": 1.0,
+    "x_iterations": 10,
+    "w_iterations": 3,
+}
+RATES = {"Adam": 3e-3, "SGD": 0.3}
 
 
 class LeNet5(nn.Module):
@@ -68,7 +76,7 @@ def lifted(
         x_iterations=x_iterations,
         w_iterations=w_iterations,
     )
-    network.weights = [scale * w for w in network.weights]
+    network.replace([scale * w for w in network.weights])
     return Lifted(network, passes, BATCH, seed=seed, **settings)
 
 
@@ -81,8 +89,6 @@ def gradient(passes: int, seed: int, inputs: Shape, name: str, rate: float) -> L
 def entries(
     inputs: Shape,
     passes: int,
-    ours: Mapping[str, Any],
-    rates: Mapping[str, float],
     paper: Mapping[str, float],
 ) -> dict[str, Entry]:
     """Return the curves of a figure.
@@ -93,19 +99,15 @@ def entries(
         Shape of an image.
     passes
         Epochs.
-    ours
-        Settings of our network.
-    rates
-        Of Adam and SGD.
     paper
         The paper's accuracies: ``ours``, ``Adam``, ``SGD``.
     """
     own = partial(lifted, inputs=inputs)
     rival = partial(gradient, inputs=inputs)
     found = {
-        "ours, top-down": Entry(own, ours, passes, paper["ours"]),
-        "ours, the paper's order": Entry(own, {**ours, "order": "paper"}, passes, paper["ours"]),
+        "ours, top-down": Entry(own, UNTUNED, passes, paper["ours"]),
+        "ours, the paper's order": Entry(own, {**UNTUNED, "order": "paper"}, passes, paper["ours"]),
     }
-    for name, rate in rates.items():
+    for name, rate in RATES.items():
         found[name] = Entry(rival, {"name": name, "rate": rate}, passes, paper[name])
     return found

@@ -119,6 +119,28 @@ class ClientOptions:
         return value
 
 
+def split_address(address: str) -> tuple[str, str]:
+    """Return brokers and topic of an address.
+
+    Raises
+    ------
+    ConfigError
+        It is not of the form ``//host:port/topic``, or holds a password.
+
+    Examples
+    --------
+    >>> from fenchel_connectors.kafka.client import split_address
+    >>> split_address("//one:9092,two:9092/flights")
+    ('one:9092,two:9092', 'flights')
+    """
+    servers, slash, topic = address.removeprefix("//").partition("/")
+    if not (address.startswith("//") and slash and topic) or "/" in topic:
+        raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
+    if "@" in servers:
+        raise ConfigError("an address holds no password: put it into the table [kafka]")
+    return servers, topic
+
+
 def _quieten() -> None:
     """Keep the client's log above DEBUG, where it writes down passwords, whatever the root's is."""
     logger = logging.getLogger("kafka")

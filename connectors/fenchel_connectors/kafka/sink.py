@@ -36,7 +36,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from fenchel_connectors.jsonl_sink import OPTIONS
-from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.topic import find_topic, unreachable
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.source import Position
@@ -101,11 +101,7 @@ class KafkaSink:
         writer: str = "",
         transactional: bool = False,
     ) -> None:
-        servers, slash, self.name = address.removeprefix("//").partition("/")
-        if not (address.startswith("//") and slash and self.name) or "/" in self.name:
-            raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
-        if "@" in servers:
-            raise ConfigError("an address holds no password: put it into the table [kafka]")
+        servers, self.name = split_address(address)
         self.client = ClientOptions(client or {}, servers)
         self.key = key
         self.value = value

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.order import InOrder
 from fenchel_connectors.kafka.reader import Place, Reader
 from fenchel_connectors.kafka.rows import Rows
@@ -99,11 +99,7 @@ class KafkaSource:
         timestamp: str | None = None,
         headers: Sequence[str] = (),
     ) -> None:
-        servers, slash, self.name = address.removeprefix("//").partition("/")
-        if not (address.startswith("//") and slash and self.name) or "/" in self.name:
-            raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
-        if "@" in servers:
-            raise ConfigError("an address holds no password: put it into the table [kafka]")
+        servers, self.name = split_address(address)
         if (worker is None) != (workers is None) or (partitions is not None and workers):
             raise ConfigError("give worker and workers, or partitions, or neither")
         if workers is not None and not 0 <= (worker or 0) < workers:
