@@ -48,6 +48,11 @@ def append(x: Array, block: Any, axis: int) -> Array:
     return appended if namespace(x) is torch else np.ascontiguousarray(appended)
 
 
+def append_to_each(stack: Array, block: Array, axis: int) -> Array:
+    """Return `stack` with `block` behind each of its matrices along `axis`, -1 or -2."""
+    return append(stack, np.stack([block] * len(stack)), axis)
+
+
 def empty(like: Array, *shape: int) -> Array:
     """Return uninitialised memory of the kind, precision and device of `like`."""
     return np.empty(shape, like.dtype) if namespace(like) is np else like.new_empty(shape)
@@ -59,16 +64,6 @@ def with_ones(x: Array) -> Array:
     a[..., 0] = 1.0
     a[..., 1:] = x
     return a
-
-
-def inverse_spd(h: Array) -> Array:
-    """Invert a symmetric positive definite matrix, or a stack of them.
-
-    On CUDA nothing waits for the result: the factorisation's status is not read.
-    """
-    if namespace(h) is np:
-        return np.linalg.inv(h)
-    return torch.cholesky_inverse(torch.linalg.cholesky_ex(h).L)
 
 
 def eye(like: Array) -> Array:

@@ -13,7 +13,7 @@ from math import exp
 import numpy as np
 
 from fenchel_stream import kernels
-from fenchel_stream.arrays import Array, append, as_array, namespace
+from fenchel_stream.arrays import Array, append_to_each, as_array, namespace
 from fenchel_stream.experts import WORST, Experts
 from fenchel_stream.losses import Loss
 
@@ -43,7 +43,7 @@ class Averages(Experts):
     Attributes
     ----------
     weights
-        Of the layers, for each of `HORIZONS`.
+        Of the layers (horizons x units x inputs).
     learnt
         Rows that the averages have seen.
 
@@ -54,13 +54,13 @@ class Averages(Experts):
     >>> averages = Averages([np.zeros((1, 1))])
     >>> for w in (1.0, 2.0, 3.0):
     ...     averages.follow([np.full((1, 1), w)], rows=1)
-    >>> [float(w.item()) for (w,) in averages.weights]
-    [2.0, 2.0]
+    >>> averages.weights[0].tolist()
+    [[[2.0]], [[2.0]]]
     """
 
     def __init__(self, weights: Sequence[Array]) -> None:
         super().__init__(1 + len(HORIZONS), like=weights[-1])
-        self.weights = [[w + 0.0 for w in weights] for _ in HORIZONS]
+        self.weights = [namespace(w).stack([w] * len(HORIZONS)) for w in weights]
         self.learnt = 0
 
     def score(self, loss: Loss, targets: Array, outputs: Array) -> Array:
@@ -76,29 +76,25 @@ class Averages(Experts):
     def follow(self, weights: Sequence[Array], rows: int) -> None:
         """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""
         self.learnt += rows
-        for horizon, averages in zip(HORIZONS, self.weights, strict=True):
-            # The plain average, until it would look back on more rows than the horizon.
-            step = max(1.0 - exp(-rows / horizon), rows / self.learnt)
-            for average, w in zip(averages, weights, strict=True):
-                if namespace(w) is np:
-                    kernels.move_towards(average, w, step)
-                else:
-                    average.lerp_(w, step)
+        # The plain average, until it would look back on more rows than the horizon.
+        steps = tuple(max(1.0 - exp(-rows / h), rows / self.learnt) for h in HORIZONS)
+        for averages, w in zip(self.weights, weights, strict=True):
+            if namespace(w) is np:
+                kernels.move_towards(averages, w, steps)
+            else:
+                averages.lerp_(w, as_array(np.array(steps)[:, None, None], like=w))
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k)."""
-        for averages in self.weights:
-            averages[0] = append(averages[0], columns, axis=-1)
+        self.weights[0] = append_to_each(self.weights[0], columns, axis=-1)
 
     def grow_outputs(self, rows: Array) -> None:
         """Append outputs with weights `rows` (k x inputs)."""
-        for averages in self.weights:
-            averages[-1] = append(averages[-1], rows, axis=-2)
+        self.weights[-1] = append_to_each(self.weights[-1], rows, axis=-2)
 
     def rescale_outputs(self, factor: Array, shift: Array) -> None:
         """Let every output ``u`` become ``factor * u + shift``."""
-        for averages in self.weights:
-            averages[-1] = rescaled(averages[-1], factor, shift)
+        self.weights[-1] = rescaled(self.weights[-1], factor, shift)
 
 
 def rescaled(w: Array, factor: Array, shift: Array) -> Array:

@@ -88,7 +88,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         DataError
             A column is not numeric or holds infinite values, or a label is missing.
         """
-        self._learn_many(dataframe.into_frame(X), _labels(label_list(y)))
+        self._learn_many(X, _labels(label_list(y)))
 
     def predict_proba_one(
         self, x: Mapping[Any, Any], **kwargs: Any
@@ -110,7 +110,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         frame = dataframe.into_frame(X)
         if not self.classes:
             return dataframe.to_native_frame({}, like=frame)
-        probabilities = softmax(self._outputs_many(frame).astype(np.float64))
+        probabilities = softmax(self._outputs_many(X).astype(np.float64))
         columns = zip(self.classes, probabilities.T, strict=True)
         return dataframe.to_native_frame(dict(columns), like=frame)
 
@@ -120,7 +120,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         if not self.classes:
             return dataframe.to_native_series([None] * len(frame), name=None, like=frame)
         classes = list(self.classes)
-        labels = [classes[i] for i in self._outputs_many(frame).argmax(axis=1).tolist()]
+        labels = [classes[i] for i in self._outputs_many(X).argmax(axis=1).tolist()]
         return dataframe.to_native_series(labels, name=None, like=frame)
 
     def _targets(self, y: list[Any], a: Array) -> Array:

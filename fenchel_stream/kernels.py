@@ -89,6 +89,31 @@ def hidden(activation: int, w: Array, a: Array) -> tuple[Array, Array]:
 
 
 @compiled
+def hidden_each(activation: int, w: Array, a: Array) -> Array:
+    """Return the inputs of the layer above for each of a stack of weights `w`.
+
+    `a` has a row for each of them, or one for all.
+    """
+    above = np.empty((w.shape[0], w.shape[1] + 1), w.dtype)
+    for e in range(w.shape[0]):
+        above[e, 0] = 1.0
+        _apply(w[e], a[e % a.shape[0]], above[e, 1:])
+        for i in range(1, above.shape[1]):
+            above[e, i] = _phi(activation, above[e, i])
+    return above
+
+
+@compiled
+def outputs_each(w: Array, a: Array, first: Array) -> Array:
+    """Return the pre-activations for each of a stack of weights `w`, behind the row `first`."""
+    u = np.empty((1 + w.shape[0], w.shape[1]), w.dtype)
+    u[0] = first
+    for e in range(w.shape[0]):
+        _apply(w[e], a[e % a.shape[0]], u[e + 1])
+    return u
+
+
+@compiled
 def _loss(kind: int, y: Array, u: Array) -> float:
     total = 0.0
     if kind == 0:
@@ -128,6 +153,16 @@ def softmax_gradient(y: Array, u: Array) -> Array:
         for i in range(u.shape[1]):
             _loss_gradient(1, y[k % y.shape[0], i % y.shape[1]], u[k, i], gradient[k, i])
     return gradient
+
+
+@compiled
+def mirrored(lower: Array) -> Array:
+    """Return the symmetric matrix of which `lower` holds the lower triangle."""
+    whole = np.empty(lower.shape, lower.dtype)
+    for i in range(lower.shape[0]):
+        for j in range(i + 1):
+            whole[i, j] = whole[j, i] = lower[i, j]
+    return whole
 
 
 @compiled
@@ -309,12 +344,13 @@ def score(
 
 
 @compiled
-def move_towards(average: Array, w: Array, step: float) -> None:
-    """Let ``average += step (w - average)``, in one pass over the memory."""
-    part = average.dtype.type(step)
-    for i in range(w.shape[0]):
-        for j in range(w.shape[1]):
-            average[i, j] += part * (w[i, j] - average[i, j])
+def move_towards(averages: Array, w: Array, steps: tuple[float, ...]) -> None:
+    """Let each of a stack become ``average + step (w - average)``, in one pass over the memory."""
+    for e in range(averages.shape[0]):
+        step = averages.dtype.type(steps[e])
+        for i in range(w.shape[0]):
+            for j in range(w.shape[1]):
+                averages[e, i, j] += step * (w[i, j] - averages[e, i, j])
 
 
 @compiled
@@ -330,10 +366,8 @@ def follow(x: Array, count: Array, mean: Array, squares: Array) -> None:
 
 
 @compiled
-def standardize(x: Array, mean: Array, factor: Array, clip: float) -> Array:
-    """Return a row in standard units, as a matrix: `scaling.FeatureScaler.scale`."""
-    scaled = np.empty((1, x.shape[0]))
+def standardize(x: Array, mean: Array, factor: Array, clip: float, out: Array) -> None:
+    """Set `out` to a row in standard units: `scaling.FeatureScaler.scale`."""
     for j in range(x.shape[0]):
         value = (x[j] - mean[j]) * factor[j]
-        scaled[0, j] = 0.0 if np.isnan(value) else min(max(value, -clip), clip)
-    return scaled
+        out[j] = 0.0 if np.isnan(value) else min(max(value, -clip), clip)

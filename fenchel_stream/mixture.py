@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fenchel_stream.arrays import Array, append, as_array, namespace
+from fenchel_stream.arrays import Array, append_to_each, as_array, namespace
 from fenchel_stream.experts import Experts
 from fenchel_stream.losses import Loss
 
@@ -92,12 +92,11 @@ class GammaMixture(Experts):
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (outputs x k)."""
-        self.weights = append(self.weights, np.stack([columns] * len(self.weights)), axis=-1)
+        self.weights = append_to_each(self.weights, columns, axis=-1)
 
-    def grow_outputs(self, count: int) -> None:
-        """Append `count` outputs whose weights are 0."""
-        candidates, _, inputs = self.weights.shape
-        self.weights = append(self.weights, np.zeros((candidates, count, inputs)), axis=-2)
+    def grow_outputs(self, rows: Array) -> None:
+        """Append outputs with weights `rows` (k x inputs)."""
+        self.weights = append_to_each(self.weights, rows, axis=-2)
 
     @property
     def gamma(self) -> float:

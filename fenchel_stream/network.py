@@ -342,8 +342,8 @@ class LiftedNetwork:
         targets = self.loss.encode(y, empty(a, 1, self.n_outputs))[0]
         before, now = row_step.learn(self.weights, self.mixture, a[0], targets)
         if self.averages is not None:
-            said = self._side_by_side(self.averages, a, before.outputs[-1][None])
-            self.averages.score_row(self.loss.code, targets, said[:, 0])
+            said = row_step.side_by_side(self.averages, a[0], before.outputs[-1])
+            self.averages.score_row(self.loss.code, targets, said)
         self._take(now, rows=1)
         return StepReport(Descent(self, targets, before, now))
 
@@ -390,20 +390,23 @@ class LiftedNetwork:
         `averaged` is False.
         """
         placed = self._placed(a)
-        outputs = self._forward(self.weights, placed)
-        if averaged and self.averages is not None:
-            outputs = self.averages.average(self._side_by_side(self.averages, placed, outputs))
+        others = self.averages if averaged else None
+        if self.row_step is not None and len(placed) == 1:
+            outputs = self.row_step.forward(self.weights, placed[0])[1][-1]
+            if others is not None:
+                said = self.row_step.side_by_side(others, placed[0], outputs)
+                outputs = others.average(said)
+            outputs = outputs[None]
+        else:
+            outputs = self.feed_forward(placed).outputs[-1]
+            if others is not None:
+                outputs = others.average(self._side_by_side(others, placed, outputs))
         return as_array(outputs, like=a if like is None else like)
-
-    def _forward(self, weights: Sequence[Array], a: Array) -> Array:
-        """Return the outputs that `weights` give a placed input `a`."""
-        if self.row_step is not None and len(a) == 1:
-            return self.row_step.forward(weights, a[0])[1][-1][None]
-        return self.feed_forward(a, weights).outputs[-1]
 
     def _side_by_side(self, averages: Averages, a: Array, outputs: Array) -> Array:
         """Return `outputs`, those of the network, with those of its averages behind them."""
-        others = [self._forward(weights, a) for weights in averages.weights]
+        every = zip(*averages.weights, strict=True)
+        others = [self.feed_forward(a, weights).outputs[-1] for weights in every]
         return namespace(outputs).stack([outputs, *others])
 
     def _take(self, now: Variables, rows: int) -> None:
@@ -506,12 +509,12 @@ class LiftedNetwork:
 
     def grow_outputs(self, count: int) -> None:
         """Append `count` outputs whose weights are 0."""
-        w = self.weights[-1]
-        self.weights[-1] = append(w, np.zeros((count, w.shape[-1])), axis=-2)
+        rows = np.zeros((count, self.weights[-1].shape[-1]))
+        self.weights[-1] = append(self.weights[-1], rows, axis=-2)
         if self.mixture is not None:
-            self.mixture.grow_outputs(count)
+            self.mixture.grow_outputs(rows)
         if self.averages is not None:
-            self.averages.grow_outputs(np.zeros((count, w.shape[-1])))
+            self.averages.grow_outputs(rows)
 
     def rescale_outputs(self, factor: Array, shift: Array) -> None:
         """Let every output ``u`` become ``factor * u + shift``."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import sqrt
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, as_array, eye, inverse_spd, with_ones
+from fenchel_stream.arrays import Array, as_array, eye, with_ones
 from fenchel_stream.errors import DataError
+from fenchel_stream.solvers.inverse import inverse_spd
 
 
 def fit_layer(

@@ -121,7 +121,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
             A column is not numeric or holds infinite values, or a target is not a finite number.
         """
         targets = [{"y": _target(value)} for value in label_list(y)]
-        self._learn_many(dataframe.into_frame(X), targets)
+        self._learn_many(X, targets)
 
     def predict_one(self, x: Mapping[Any, Any]) -> float:
         """Return the prediction, 0 before anything was learnt."""
@@ -130,7 +130,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     def predict_many(self, X: Any) -> Any:
         """Return a series of predictions, in the library of `X`."""
         frame = dataframe.into_frame(X)
-        values = self._values_many(frame)[:, 0] if self.outputs else np.zeros(len(frame))
+        values = self._values_many(X)[:, 0] if self.outputs else np.zeros(len(frame))
         return dataframe.to_native_series(values, name=None, like=frame)
 
 
@@ -168,7 +168,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
             {name: _target(value, name) for name, value in row.items() if not is_missing(value)}
             for row in rows
         ]
-        self._learn_many(dataframe.into_frame(X), targets)
+        self._learn_many(X, targets)
 
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Hashable, float]:
         """Return a prediction for every target learnt so far."""
@@ -179,7 +179,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     def predict_many(self, X: Any) -> Any:
         """Return a frame of predictions, one column per target, in the library of `X`."""
         frame = dataframe.into_frame(X)
-        values = self._values_many(frame).T if self.outputs else ()
+        values = self._values_many(X).T if self.outputs else ()
         return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fenchel_stream import kernels
 from fenchel_stream.arrays import Array
+from fenchel_stream.averages import Averages
 from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.variables import Variables
 
@@ -64,6 +65,16 @@ class RowStep:
             inputs.append(a)
         outputs.append(kernels.output(weights[-1], a))
         return inputs, outputs
+
+    def side_by_side(self, averages: Averages, a: Array, outputs: Array) -> Array:
+        """Return `outputs`, the network's for the row `a`, with those of its averages behind them.
+
+        They are (1 + averages) x outputs.
+        """
+        each = a[None]
+        for w in averages.weights[:-1]:
+            each = kernels.hidden_each(self.kinds[0], w, each)
+        return kernels.outputs_each(averages.weights[-1], each, outputs)
 
     def learn(
         self, weights: list[Array], mixture: GammaMixture | None, a: Array, y: Array

@@ -53,13 +53,18 @@ class FeatureScaler:
         deviation = self.moments.deviation
         self.factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
 
-    def scale(self, x: Array) -> Array:
-        """Return `x` in standard units."""
+    def scale(self, x: Array, out: Array | None = None) -> Array:
+        """Return `x` in standard units, in the memory of `out` if there is one."""
+        if out is None:
+            out = np.empty_like(x)
         if len(x) == 1:
-            return kernels.standardize(x[0], self.moments.mean, self.factor, CLIP)
-        scaled = (x - self.moments.mean) * self.factor
-        scaled = np.minimum(np.maximum(scaled, -CLIP), CLIP)
-        return np.nan_to_num(scaled, copy=False) if holds_nan(scaled) else scaled
+            kernels.standardize(x[0], self.moments.mean, self.factor, CLIP, out[0])
+            return out
+        scaled = x - self.moments.mean
+        scaled *= self.factor
+        np.maximum(scaled, -CLIP, out=scaled)
+        np.minimum(scaled, CLIP, out=out, casting="same_kind")
+        return np.nan_to_num(out, copy=False) if holds_nan(out) else out
 
 
 class TargetScaler:

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fenchel_stream.arrays import Array, eye, inverse_spd
+from fenchel_stream.arrays import Array, eye
 from fenchel_stream.layers import Dense, Layer
+from fenchel_stream.solvers.inverse import inverse_spd
 from fenchel_stream.solvers.terms import Term
 
 DENSE = Dense(0)
