@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fenchel_stream.cli import main
 from tests.chaos.part import Figures, Part
 from tests.chaos.steps import STREAMS, Make
 from tests.chaos.streams import lost_and_doubled
@@ -31,35 +30,14 @@ def at_random_moments(
     random: Random,
     *,
     lend: Callable[[Path], AbstractContextManager[Make]],
-    command: Any = main,
 ) -> Figures:
     """Kill a run again and again, whatever it does, and compare it with one that lived."""
     with lend(folder) as make:
         url, changes = make(RECORDS, random)
         whole, cut = folder / "whole", folder / "cut"
-        with start(whole, url, command=command, **changes) as process:
+        with start(whole, url, **changes) as process:
             assert process.wait() == 0, process.err.read_text()
-        begin = time.monotonic()
-        with start(cut, url, command=command, **changes) as process:
-            process.checkpoint_after(1)
-            patience = time.monotonic() - begin
-            process.signal(signal.SIGKILL)
-            process.wait()
-        early = 0
-        for _ in range(KILLS - 1):
-            before = kept(cut).meta["records"]
-            # Some lives end before they have done anything; the stream must last for all of them.
-            end = time.monotonic() + random.uniform(0, 2 * patience)
-            enough = before + random.randrange(2 * RECORDS // KILLS)
-            with start(cut, url, command=command, **changes) as process:
-                while time.monotonic() < end and saved(cut) <= enough:
-                    time.sleep(random.uniform(0, 0.05))
-                process.signal(signal.SIGKILL)
-                assert process.wait() == -signal.SIGKILL, process.err.read_text()
-            early += kept(cut).meta["records"] == before
-        records = kept(cut).meta["records"]
-        with start(cut, url, command=command, **changes) as process:
-            assert process.wait() == 0, process.err.read_text()
+        early, records = kill_often(cut, url, random, **changes)
     lost, doubled = lost_and_doubled(cut, whole)
     assert (lost, doubled) == (0, 0)
     assert_same(kept(cut), kept(whole))
@@ -71,6 +49,39 @@ def at_random_moments(
         "doubled": doubled,
         "weights": "identical",
     }
+
+
+def kill_often(folder: Path, url: str, random: Random, **changes: Any) -> tuple[int, int]:
+    """Kill a run of `RECORDS` records `KILLS` times, then let it end.
+
+    Returns
+    -------
+    tuple
+        How many lives have left no checkpoint of their own, and how many records had been learnt
+        when the last one was ended.
+    """
+    begin = time.monotonic()
+    with start(folder, url, **changes) as process:
+        process.checkpoint_after(1)
+        patience = time.monotonic() - begin
+        process.signal(signal.SIGKILL)
+        process.wait()
+    early = 0
+    for _ in range(KILLS - 1):
+        before = kept(folder).meta["records"]
+        # Some lives end before they have done anything; the stream must last for all of them.
+        end = time.monotonic() + random.uniform(0, 2 * patience)
+        enough = before + random.randrange(2 * RECORDS // KILLS)
+        with start(folder, url, **changes) as process:
+            while time.monotonic() < end and saved(folder) <= enough:
+                time.sleep(random.uniform(0, 0.05))
+            process.signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL, process.err.read_text()
+        early += kept(folder).meta["records"] == before
+    records = kept(folder).meta["records"]
+    with start(folder, url, **changes) as process:
+        assert process.wait() == 0, process.err.read_text()
+    return early, records
 
 
 def parts() -> Iterator[Part]:
