@@ -155,7 +155,7 @@ STREAMS: dict[str, Callable[[Path], AbstractContextManager[Make]]] = {
 def parts() -> Iterator[Part]:
     """Yield the parts of this module."""
     group = "Death before every line of a checkpoint"
-    for kind, share in {"csv": 1, "jsonl": 5, "kafka": 3}.items():
-        yield Part(group, kind, partial(at_every_step, lend=STREAMS[kind], share=share))
+    for kind, lend in STREAMS.items():
+        yield Part(group, kind, partial(at_every_step, lend=lend))
     broken = partial(at_every_step, lend=STREAMS["csv"], command=run_broken, share=4, broken=True)
     yield Part(group, "control: weights and positions apart, must differ", broken)
