@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.checkpoint.manifest import write_manifest
 from fenchel_stream.config import parse
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.group import Group
@@ -39,6 +42,27 @@ def test_a_stale_owner_cannot_write(tmp_path: Path) -> None:
                 stale.save(state, {"owner": "first, stale"})
             new.save(state, {"owner": "second"})
     assert [info.meta["owner"] for info in new.list()] == ["first", "second", "second"]
+
+
+def test_one_that_was_paused_amid_a_checkpoint_leaves_that_of_the_next_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"counts": {"a": 1}}
+    with CheckpointStore(tmp_path) as stale, ExitStack() as later:
+        stale.save(state, {"owner": "first"})
+
+        def pause(folder: Path, meta: Any) -> None:
+            (tmp_path / ".lock").unlink()
+            new = later.enter_context(CheckpointStore(tmp_path))
+            half = later.enter_context(new._written(tmp_path / "00000002"))
+            later.callback(write_manifest, half, {"owner": "second"})
+            write_manifest(folder, meta)
+
+        monkeypatch.setattr("fenchel_stream.checkpoint.store.write_manifest", pause)
+        with pytest.raises(CheckpointError, match="cannot be written"):
+            stale.save(state, {"owner": "first, stale"})
+    owners = [CheckpointStore(tmp_path).verify(name).meta["owner"] for name in (None, "00000001")]
+    assert owners == ["second", "first"]
 
 
 def test_quotas_add_up(tmp_path: Path) -> None:

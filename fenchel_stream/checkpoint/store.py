@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tarfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -330,7 +331,8 @@ class CheckpointStore:
                 f"{self.directory}: another process has written checkpoint {newest} since this one "
                 f"had {self._newest}: the state is no longer ours to go on from"
             )
-        temporary = self.directory / f"{_NEW}{path.name}"
+        # Under a name of its own: an owner that was paused must not go on with ours, nor remove it.
+        temporary = self.directory / f"{_NEW}{path.name}-{uuid.uuid4().hex[:8]}"
         try:
             self._clean()
             temporary.mkdir()
