@@ -75,6 +75,20 @@ class Ahead:
             raise self._error
         return self._held() or (self._quiet and not self._strict)
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is known where reading begins.
+
+        Raises
+        ------
+        Exception
+            What the source has raised in its thread.
+        """
+        if self._error is not None:
+            raise self._error
+        live = isinstance(self.source, LiveSource)
+        return not live or self.position is not None or self._held()
+
     def take(self) -> Batch:
         """Remove and return the next batch."""
         with self._turn:

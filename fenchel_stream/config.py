@@ -258,7 +258,7 @@ class Config(Table, frozen=True):
             self.source.url,
             self.source.options,
             url,
-            self.checkpoint and self.checkpoint.directory,
+            self.checkpoint and str(Path(self.checkpoint.directory).resolve()),
         ]
         found = {
             **self.client(url),

@@ -68,6 +68,10 @@ class Group:
         self._owned: dict[str, Part] = {}
         self._done: set[str] = set()
 
+    def configs(self) -> dict[str, Config]:
+        """Return the configuration of the learner of each part, by the part's name."""
+        return {name: self._config_of(name, number) for number, name in enumerate(self.parts)}
+
     def run(self) -> None:
         """Learn this member's share of the parts, until a signal or their end.
 

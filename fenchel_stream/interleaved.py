@@ -62,6 +62,11 @@ class Interleaved:
         try:
             for name, source in self.sources.items():
                 readers[name] = Ahead(source, size, before.get(name), waits(source), turn)
+            begun = not any(isinstance(source, LiveSource) for source in self.sources.values())
+            while not begun:
+                with turn:
+                    begun = turn.wait_for(lambda: all(r.begun for r in readers.values()), TICK)
+                yield Batch(pl.DataFrame(), [], self._where() if begun else before)
             while not all(reader.ended for reader in readers.values()):
                 for reader in readers.values():
                     reader.look()
@@ -74,8 +79,7 @@ class Interleaved:
                     batch = readers[part].take()
                 elif came:
                     break
-                where = {name: reader.position for name, reader in readers.items()}
-                yield replace(batch, position=where, part=part)
+                yield replace(batch, position=self._where(), part=part)
         finally:
             for reader in readers.values():
                 reader.close()
@@ -85,6 +89,9 @@ class Interleaved:
         """Number of records of both, if both know."""
         totals = [source.total for source in self.sources.values()]
         return None if None in totals else sum(filter(None, totals))
+
+    def _where(self) -> Position:
+        return {name: reader.position for name, reader in self._readers.items()}
 
     def _order(self, batch: Batch) -> float:
         time = self.time(batch)

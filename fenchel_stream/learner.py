@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from math import isfinite
 from pathlib import Path
@@ -140,8 +141,8 @@ class Learner:
                 if (batch := stop.next(batches, interrupt=not live)) is None:
                     break
                 if not (batch.where or batch.rejects):
-                    self.position = batch.position
-                    continue  # the source has nothing new
+                    self._idle(batch.position)
+                    continue
                 self._learn(batch)
                 since += 1
                 self.seconds = time.perf_counter() - start
@@ -201,6 +202,14 @@ class Learner:
     def _turn(self) -> None:
         if self.monitor is not None:
             self.monitor.turn(getattr(self.source, "waits", False))
+
+    def _idle(self, position: Position) -> None:
+        """Hear from the source that it has nothing new, and where it is."""
+        first = position and not self.records and position != self.position
+        self.position = position
+        if first:
+            # The source may have begun at its end, which will have moved when it is asked again.
+            self._save()
 
     def _learn(self, batch: Batch) -> None:
         checked = self.check(batch)
@@ -323,6 +332,19 @@ class Learner:
             )
         return store, info
 
+    def beginning(self) -> Position | None:
+        """Return where a run that has learnt nothing so far began to read the same streams."""
+        settings = self.config.checkpoint
+        if settings is None:
+            return None
+        store = self.store or CheckpointStore(settings.directory, settings.keep)
+        newest = store.latest()
+        if newest is None or newest.meta.get("records") != 0:
+            return None
+        # Settings may have been mended since, but a position means nothing in another stream.
+        same = _streams(newest.meta["identity"]) == _streams(self.config.identity())
+        return newest.meta["position"] if same else None
+
     def _marks_of_nothing(self) -> Marks:
         """Return where the outputs ended when a run began that never came to a checkpoint."""
         newest = None if self.store is None else self.store.latest()
@@ -339,7 +361,10 @@ class Learner:
     def _resume(self) -> Marks | None:
         """Go back to the last checkpoint, if one has learnt anything; return its outputs' marks."""
         settings = self.config.checkpoint
-        if settings is None or (found := self.origin()) is None:
+        if settings is None:
+            return None
+        if (found := self.origin()) is None:
+            self.position = self.beginning()
             return None
         store, info = found
         meta = store.load(self._state(), info.name, allow_pickle=settings.allow_pickle)
@@ -383,3 +408,7 @@ class Learner:
             mininterval=0.1 if sys.stderr.isatty() else 10.0,
             disable=not self.config.run.progress,
         )
+
+
+def _streams(identity: Mapping[str, Any]) -> tuple[Any, Any]:
+    return identity["source"]["url"], identity["labels"].get("source")

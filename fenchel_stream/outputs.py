@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, DataError
 from fenchel_stream.sink import Sink, open_sink
 
 Marks = dict[str, dict[str, Any]]
@@ -75,7 +75,7 @@ class Outputs:
     ) -> None:
         try:
             self._held.close()
-        except OSError:
+        except (OSError, DataError):
             # What went wrong first says more than what cannot be written for that very reason.
             if error is None:
                 raise

@@ -121,7 +121,8 @@ class LiveSource(Source, Protocol):
     """A source without end, such as a topic of a broker.
 
     While nothing comes, its `batches` yields a batch without records about twice a second, and
-    never waits for longer: the runner looks at signals then, and never interrupts it.
+    never waits for longer: the runner looks at signals then, and never interrupts it. The first
+    batch has no records either: it says where reading begins, which may depend on the moment.
     """
 
     def saved(self, position: Position) -> None:

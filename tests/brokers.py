@@ -47,9 +47,14 @@ FAULTS: dict[str, dict[str, str]] = {
         "new partitions": "cannot add partitions to a topic",
         "aborts": "shows records of transactions that were aborted",
         "restart": "keeps everything in memory",
+        "size limit": "takes messages of any size",
         "durability": "keeps everything in memory",
     },
-    "cluster": {"restart": "is not ours to stop", "durability": "is not ours to kill"},
+    "cluster": {
+        "stop": "is not ours to stop",
+        "restart": "is not ours to stop",
+        "durability": "is not ours to kill",
+    },
 }
 """What a broker cannot do, by a name for it, and what it does instead."""
 
@@ -110,6 +115,16 @@ class Broker:
         self._process.send_signal(number)
         self._process.wait(PATIENCE)
         self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it answer nothing, with all its connections open, for as long as this lasts."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:

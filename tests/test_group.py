@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,13 +15,15 @@ import pytest
 
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.checkpoint.manifest import write_manifest
+from fenchel_stream.cli import main
 from fenchel_stream.config import parse
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.group import Group
+from fenchel_stream.learner import Learner
 from fenchel_stream.membership import Membership
 from tests.brokers import Broker
 from tests.chaos.groups import churn
-from tests.runs import SEA, tables
+from tests.runs import SEA, rows, tables, to_toml
 
 
 def test_members_come_and_go(broker: Broker, tmp_path: Path) -> None:
@@ -81,6 +85,22 @@ def test_a_member_that_was_killed_does_not_count(tmp_path: Path) -> None:
         os.waitpid(child, 0)
         assert len(list(tmp_path.iterdir())) == 2
         assert one.names() == [one.name]
+
+
+def test_a_check_looks_at_each_part(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = broker.topic(partitions=2)
+    values = [json.dumps(row).encode() for row in rows(40)]
+    broker.send(topic, [{"value": one, "partition": n % 2} for n, one in enumerate(values)])
+    run = {"group": True, "limit": 20}
+    settings = tables(tmp_path, f"kafka://{broker.bootstrap}/{topic}", run=run)
+    Learner(Group(parse(settings)).configs()["partition-1"]).run()
+    (tmp_path / "run.toml").write_text(to_toml(settings))
+    assert main(["check", str(tmp_path / "run.toml")]) == 0
+    said = capsys.readouterr().out
+    assert "partition-0: none yet, a run begins anew" in said
+    assert re.search(r"partition-1/\d+: a run goes on from there, after 20 records", said)
 
 
 def test_what_a_group_needs(tmp_path: Path) -> None:

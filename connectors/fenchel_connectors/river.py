@@ -1,20 +1,23 @@
-"""River's bundled data sets and its generators."""
+"""River's bundled data sets and its generators.
+
+What River needs for them (scikit-learn, pandas) takes longer to import than all else that a run
+does, so it is imported by those who ask for one.
+"""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
-
-from river import datasets
-from river.datasets import synth
-from river.datasets.base import Dataset, RemoteDataset
 
 from fenchel_connectors.iterable import IterableSource
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.source import Batch, Position
+
+if TYPE_CHECKING:
+    from river.datasets.base import Dataset
 
 
 class RiverSource:
@@ -49,6 +52,8 @@ class RiverSource:
     """
 
     def __init__(self, address: str) -> None:
+        from river.datasets.base import RemoteDataset  # noqa: PLC0415 - see above
+
         name, _, query = address.partition("?")
         self._make = _find(name)
         self._parameters = _parameters(name, self._make, query)
@@ -95,6 +100,9 @@ class RiverSource:
 
 
 def _find(name: str) -> type[Dataset]:
+    from river import datasets  # noqa: PLC0415 - see above
+    from river.datasets import synth  # noqa: PLC0415
+
     known = {
         **{key: getattr(datasets, key) for key in datasets.__all__ if key[0].isupper()},
         **{f"synth.{key}": getattr(synth, key) for key in synth.__all__},

@@ -12,6 +12,7 @@ from typing import Any
 from fenchel_stream.cli.run import add_configuration, configuration
 from fenchel_stream.config import Config
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.group import Group
 from fenchel_stream.join_check import JoinCheck
 from fenchel_stream.learner import Learner
 from fenchel_stream.rows import CheckedRows
@@ -34,13 +35,8 @@ def _check(options: argparse.Namespace) -> None:
     learner = Learner(config)
     _say("configuration", f"{options.config or 'flags'}: well-formed")
     _say("model", " ".join(repr(learner.test.model.model).split()))
-    if (found := learner.origin()) is not None:
-        store, info = found
-        store.verify(info.name)
-        records = info.meta.get("records", 0)
-        _say("checkpoint", f"{info.path}: a run goes on from there, after {records:,} records")
-    elif config.checkpoint is not None:
-        _say("checkpoint", f"{config.checkpoint.directory}: none yet, a run begins anew")
+    for one in map(Learner, Group(config).configs().values()) if config.run.group else [learner]:
+        _check_checkpoint(one)
     for key, path in _places(config):
         _check_writable(key, path)
     if getattr(learner.source, "waits", False):
@@ -53,6 +49,18 @@ def _check(options: argparse.Namespace) -> None:
     total = "" if learner.source.total is None else f", {learner.source.total:,} records"
     _say("source", f"{config.source.url}: reachable{total}")
     _try(learner, batch)
+
+
+def _check_checkpoint(learner: Learner) -> None:
+    settings = learner.config.checkpoint
+    if (found := learner.origin()) is not None:
+        store, info = found
+        store.verify(info.name)
+        records = info.meta.get("records", 0)
+        _say("checkpoint", f"{info.path}: a run goes on from there, after {records:,} records")
+    elif settings is not None:
+        place = "anew" if learner.beginning() is None else "where the one before did"
+        _say("checkpoint", f"{settings.directory}: none yet, a run begins {place}")
 
 
 def _first_batch(learner: Learner, patience: float) -> Batch | None:

@@ -5,23 +5,38 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import signal
+import string
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 
 from fenchel_connectors.kafka import KafkaSink
+from fenchel_connectors.kafka import sink as sinking
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.config import parse
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.learner import Learner
 from tests.brokers import Broker
-from tests.runs import PATIENCE, learn, read_lines, rows, tables, write_jsonl
+from tests.runs import (
+    PATIENCE,
+    SEA,
+    Process,
+    learn,
+    pipe,
+    read_lines,
+    rows,
+    tables,
+    to_toml,
+    write_jsonl,
+)
 
 
 def committed(broker: Broker, topic: str, count: int) -> list[dict[str, Any]]:
@@ -36,26 +51,39 @@ def committed(broker: Broker, topic: str, count: int) -> list[dict[str, Any]]:
     return [orjson.loads(record.value) | {"as key": record.key} for record in found[:-1]]
 
 
-def changes(broker: Broker, folder: Path, **output: Any) -> dict[str, Any]:
-    topic = broker.topic()
-    url = f"kafka://{broker.bootstrap}/{topic}"
-    return {
-        "output": {"predictions": url, "rejects": str(folder / "rejects.jsonl"), **output},
-        "checkpoint": {"directory": str(folder / "checkpoints"), "every": 3},
-        "topic": {"name": topic},
-    }
+@dataclass
+class Publishing:
+    """A run whose predictions go to a topic, and those of one that nobody interrupts."""
+
+    broker: Broker
+    topic: str
+    settings: dict[str, Any]
+    wanted: list[dict[str, Any]]
+
+    def check(self) -> None:
+        """Assert that a reader of committed records sees each prediction once."""
+        found = committed(self.broker, self.topic, len(self.wanted))
+        for name in ("where", "prediction", "probabilities", "model"):
+            assert [one[name] for one in found] == [one[name] for one in self.wanted]
 
 
-def expected(folder: Path, url: str) -> list[dict[str, Any]]:
-    """Return the predictions of a run that nobody interrupts, into a file."""
-    learn(folder, url, checkpoint={"every": 3})
-    return read_lines(folder / "predictions.jsonl")
+@pytest.fixture
+def publishing(broker: Broker, tmp_path: Path) -> Callable[..., Publishing]:
+    """Make such a run of so many rows, without running it."""
 
+    def make(count: int, transactional: bool = True) -> Publishing:
+        url = write_jsonl(tmp_path / "data.jsonl", rows(count))
+        learn(tmp_path / "whole", url, checkpoint={"every": 3})
+        wanted = read_lines(tmp_path / "whole" / "predictions.jsonl")
+        topic = broker.topic()
+        output = {
+            "predictions": f"kafka://{broker.bootstrap}/{topic}",
+            "transactional": transactional,
+        }
+        settings = tables(tmp_path, url, output=output, checkpoint={"every": 3})
+        return Publishing(broker, topic, settings, wanted)
 
-def same(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
-    assert [one["where"] for one in found] == [one["where"] for one in wanted]
-    for name in ("prediction", "probabilities", "model"):
-        assert [one[name] for one in found] == [one[name] for one in wanted]
+    return make
 
 
 def test_what_is_published(broker: Broker, tmp_path: Path) -> None:
@@ -123,57 +151,131 @@ def killed(step: str, count: int, settings: dict[str, Any]) -> None:
     assert process.exitcode == -signal.SIGKILL, f"{step}: exit code {process.exitcode}"
 
 
-def test_each_once_whatever_dies(broker: Broker, tmp_path: Path) -> None:
+def test_each_once_whatever_dies(publishing: Callable[..., Publishing]) -> None:
     """One run that dies at each step in turn, and goes on each time."""
-    url = write_jsonl(tmp_path / "data.jsonl", rows(600))
-    wanted = expected(tmp_path / "whole", url)
-    made = changes(broker, tmp_path, transactional=True)
-    topic = made.pop("topic")["name"]
-    settings = tables(tmp_path, url, **made)
+    run = publishing(600)
     for step in STEPS:
         # A sink looks at its topic when it is opened, and again when it goes on from a position.
-        killed(step, {"shut out": 1}.get(step, 2), settings)
-    Learner(parse(settings)).run()
-    same(committed(broker, topic, len(wanted)), wanted)
+        killed(step, {"shut out": 1}.get(step, 2), run.settings)
+    Learner(parse(run.settings)).run()
+    run.check()
 
 
-def test_it_dies_within_transactions_again_and_again(broker: Broker, tmp_path: Path) -> None:
+def test_it_dies_within_transactions_again_and_again(
+    broker: Broker, publishing: Callable[..., Publishing]
+) -> None:
     broker.needs("aborts again")
-    url = write_jsonl(tmp_path / "data.jsonl", rows(300))
-    wanted = expected(tmp_path / "whole", url)
-    made = changes(broker, tmp_path, transactional=True)
-    topic = made.pop("topic")["name"]
-    settings = tables(tmp_path, url, **made)
+    run = publishing(300)
     for _ in range(3):
-        killed("sent", 3, settings)
-    Learner(parse(settings)).run()
-    same(committed(broker, topic, len(wanted)), wanted)
+        killed("sent", 3, run.settings)
+    Learner(parse(run.settings)).run()
+    run.check()
 
 
-def test_it_dies_before_anything_was_learnt(broker: Broker, tmp_path: Path) -> None:
-    url = write_jsonl(tmp_path / "data.jsonl", rows(100))
-    wanted = expected(tmp_path / "whole", url)
-    made = changes(broker, tmp_path, transactional=True)
-    topic = made.pop("topic")["name"]
-    settings = tables(tmp_path, url, **made)
+def test_it_dies_before_anything_was_learnt(publishing: Callable[..., Publishing]) -> None:
+    run = publishing(100)
     # Batches are out, and there is but the checkpoint that was made before the first.
     for count in (1, 2, 1):
-        killed("committed", count, settings)
-    Learner(parse(settings)).run()
-    same(committed(broker, topic, len(wanted)), wanted)
+        killed("committed", count, run.settings)
+    Learner(parse(run.settings)).run()
+    run.check()
 
 
 @pytest.mark.parametrize("transactional", [True, False])
-def test_a_cut_publishes_nothing_twice(broker: Broker, transactional: bool, tmp_path: Path) -> None:
-    url = write_jsonl(tmp_path / "data.jsonl", rows(300))
-    wanted = expected(tmp_path / "whole", url)
-    made = changes(broker, tmp_path, transactional=transactional)
-    topic = made.pop("topic")["name"]
-    settings = tables(tmp_path, url, **made)
+def test_a_cut_publishes_nothing_twice(
+    publishing: Callable[..., Publishing], transactional: bool
+) -> None:
+    run = publishing(300, transactional)
     for limit in (45, 130, 131, None):
-        settings["run"] |= {"limit": limit}
-        Learner(parse(settings)).run()
-    same(committed(broker, topic, len(wanted)), wanted)
+        run.settings["run"] |= {"limit": limit}
+        Learner(parse(run.settings)).run()
+    run.check()
+
+
+def test_a_directory_may_be_spelt_in_several_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the same run, which must find what it has published."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    spelt = ["state", "./state", "other/../state", "link/state", str(tmp_path / "state"), "state2"]
+    output = {"predictions": "kafka://h:1/t"}
+    made = [tables(tmp_path, SEA, output=output, checkpoint={"directory": s}) for s in spelt]
+    *same, other = (parse(settings).sink("predictions")["writer"] for settings in made)
+    assert len(set(same)) == 1
+    assert other not in same
+
+
+def test_the_end_of_a_busy_topic_is_that_of_the_start(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others publish faster than it can be read."""
+    topic = broker.topic()
+    address = f"//{broker.bootstrap}/{topic}"
+    first = KafkaSink(address, writer="a")
+    begin = first.position
+    first.write([{"where": f"f:{n}"} for n in range(20)])
+    first.close()
+    asked = 0
+
+    class Slow(KafkaConsumer):  # type: ignore[misc]
+        def poll(self, *arguments: Any, **named: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            assert asked < 50, "it reads on and on"
+            for _ in range(3):
+                broker.send(topic, [b"{}" * 600])
+            return super().poll(*arguments, **named)
+
+    monkeypatch.setattr(sinking, "KafkaConsumer", Slow)
+    second = KafkaSink(address, writer="a", client={"fetch_max_bytes": 1000})
+    second.truncate(begin)
+    second.close()
+    assert second.position["ahead"] == sorted(f"f:{n}" for n in range(20))
+
+
+class TestRefused:
+    """What the brokers do not take is told, also by a run that keeps no checkpoint."""
+
+    def test_what_is_too_large(self, broker: Broker) -> None:
+        broker.needs("size limit")
+        huge = "".join(random.Random(1).choices(string.printable, k=6_000_000))
+        with opened(broker) as sink:
+            sink.write([{"where": "f:1", "key": huge}])
+            with pytest.raises(DataError, match="cannot be written: Kafka at .* MessageSize"):
+                sink.close()
+
+    def test_by_a_sink(self, own_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+        own_broker.needs("stop")
+        sink = KafkaSink(f"//{own_broker.bootstrap}/{own_broker.topic()}")
+        sink.write([{"where": "f:1"}])
+        sink.flush()
+        with own_broker.frozen():
+            sink.write([{"where": "f:2"}])
+            monkeypatch.setattr(sinking, "CLOSING", 0.5)
+            with pytest.raises(DataError, match="cannot be written: Kafka at"):
+                sink.close()
+            monkeypatch.undo()
+        sink.close()
+
+    def test_by_a_run(self, own_broker: Broker, tmp_path: Path) -> None:
+        own_broker.needs("stop")
+        topic = own_broker.topic()
+        url = f"kafka://{own_broker.bootstrap}/{topic}"
+        settings = tables(tmp_path, "jsonl:-", output={"predictions": url})
+        del settings["checkpoint"]
+        (tmp_path / "run.toml").write_text(to_toml(settings))
+        lines = [json.dumps(row) + "\n" for row in rows(40)]
+        piped = ExitStack()
+        stdin = piped.enter_context(pipe(tmp_path))
+        with piped, Process(tmp_path, "run", str(tmp_path / "run.toml"), stdin=stdin) as run:
+            stdin.write_text("".join(lines[:20]))
+            own_broker.read(topic, 20)
+            own_broker.stop(signal.SIGKILL)
+            stdin.write_text("".join(lines[20:]))
+            piped.close()
+            assert run.wait() == 3
+            assert f"{topic} cannot be written: Kafka at" in run.err.read_text()
 
 
 def test_two_at_once_and_others_in_the_topic(broker: Broker) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import signal
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from kafka.structs import OffsetAndMetadata
 from fenchel_connectors import KafkaSource
 from fenchel_connectors.kafka import order as order_of_records
 from fenchel_connectors.kafka import reader as reading
+from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.reader import Reader
+from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.source import Batch, LiveSource, Position
 from tests.brokers import Broker
 from tests.connectors.streams import plain
-from tests.runs import assert_same, kept, learn, rows, start
+from tests.runs import assert_same, kept, learn, rows, start, until
 
 
 def source(broker: Broker, topic: str, **options: Any) -> KafkaSource:
@@ -352,6 +355,39 @@ class TestRuns:
             assert process.wait() == 0, process.err.read_text()
         assert kept(tmp_path).meta["position"]["offsets"] == {"0": 40}
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_what_comes_after_an_idle_run_is_not_lost(
+        self, number: signal.Signals, broker: Broker, tmp_path: Path
+    ) -> None:
+        """It has learnt nothing, but it knows where the topic ended when it began."""
+        broker.needs("end offsets")
+        topic, store = broker.topic(), CheckpointStore(tmp_path / "checkpoints")
+        fill(broker, topic, 10, partitions=1)
+        latest = {"options": {"start": "latest"}}
+        url = f"kafka://{broker.bootstrap}/{topic}"
+        with start(tmp_path, url, source=latest) as process:
+            process.until(lambda: (last := store.latest()) and last.meta["position"])
+            process.signal(number)
+            assert process.wait() in {0, -signal.SIGKILL}
+        fill(broker, topic, 20, partitions=1)
+        # Nothing was learnt: settings may be mended, and the place is still the same.
+        learn(tmp_path, url, run={"limit": 20}, model={"hidden": [9]}, source=latest)
+        meta = kept(tmp_path).meta
+        assert (meta["records"], meta["position"]["offsets"]) == (20, {"0": 30})
+
+    def test_the_place_of_an_idle_run_is_that_of_its_topic(
+        self, broker: Broker, tmp_path: Path
+    ) -> None:
+        topic, other = broker.topic(), broker.topic()
+        store = CheckpointStore(tmp_path / "checkpoints")
+        with start(tmp_path, f"kafka://{broker.bootstrap}/{topic}") as process:
+            process.until(lambda: (last := store.latest()) and last.meta["position"])
+            process.signal(signal.SIGTERM)
+            assert process.wait() == 0
+        fill(broker, other, 20, partitions=1)
+        learn(tmp_path, f"kafka://{broker.bootstrap}/{other}", run={"limit": 20})
+        assert kept(tmp_path).meta["position"]["name"] == other
+
     def test_a_broker_that_comes_back(self, own_broker: Broker, tmp_path: Path) -> None:
         own_broker.needs("restart")
         topic = own_broker.topic()
@@ -364,6 +400,45 @@ class TestRuns:
             process.checkpoint_after(80)
             process.signal(signal.SIGTERM)
             assert process.wait() == 0, process.err.read_text()
+
+
+def test_a_broker_that_does_not_say_what_it_has_is_asked_again(
+    own_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It falls silent between the answer that an offset is not there and the next one."""
+    own_broker.needs("stop")
+    monkeypatch.setattr(reading, "PATIENCE", 0.2)
+    monkeypatch.setattr(reading, "ANSWERING", 0.5)
+    topic = own_broker.topic()
+    own_broker.send(topic, numbers(10))
+    with Reader(topic, {0: 500}, ClientOptions({}, own_broker.bootstrap)) as reader:
+        ask = reader._consumer.beginning_offsets
+        silence, asked = ExitStack(), 0
+
+        def falls_silent(*arguments: Any, **named: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                silence.enter_context(own_broker.frozen())
+            return ask(*arguments, **named)
+
+        monkeypatch.setattr(reader._consumer, "beginning_offsets", falls_silent)
+        with silence:
+            until(lambda: reader.poll(10) or asked)
+        with pytest.raises(DataError, match="offset 500 comes next, and the broker has 0 to 9"):
+            until(lambda: reader.poll(10))
+
+
+def test_several_may_close_at_the_same_time() -> None:
+    """The client's log is one for all threads: the last one out gives it back."""
+    before = reading.CLIENT_LOG.level
+    first, second = ExitStack(), ExitStack()
+    for one in (first, second):
+        one.enter_context(reading.SILENCE)
+    first.close()
+    assert reading.CLIENT_LOG.level == logging.CRITICAL
+    second.close()
+    assert reading.CLIENT_LOG.level == before < logging.CRITICAL
 
 
 class TestOptions:

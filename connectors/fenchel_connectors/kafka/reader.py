@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from kafka import KafkaConsumer, TopicPartition
@@ -18,6 +18,8 @@ from fenchel_stream.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
+CLIENT_LOG = logging.getLogger("kafka")
+
 Place = Literal["earliest", "latest"]
 
 PATIENCE = 3.0
@@ -26,6 +28,37 @@ it does for a moment, and some brokers say nothing of an offset that does not ex
 
 CLOSING = 3
 """Seconds that what was committed last may take at the end."""
+
+ANSWERING = 5
+"""Seconds that a broker may take to say which offsets it has."""
+
+
+class _Silence:
+    """Keeps the client from logging as errors what it breaks off at its end.
+
+    Its log is one for all threads, of which several may be at their ends at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = logging.NOTSET
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._level = CLIENT_LOG.level
+                CLIENT_LOG.setLevel(logging.CRITICAL)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                CLIENT_LOG.setLevel(self._level)
+
+
+SILENCE = _Silence()
 
 
 class Reader:
@@ -76,6 +109,9 @@ class Reader:
         try:
             self._consumer.assign(self._parts)
             self._begin(offsets)
+        except KafkaError as error:
+            self.close()
+            raise ConfigError(unreachable(options, error)) from None
         except BaseException:
             self.close()
             raise
@@ -128,7 +164,7 @@ class Reader:
         end = time.monotonic() + CLOSING
         while self._commit is not None and not self._commit.is_done and time.monotonic() < end:
             time.sleep(0.005)
-        with _silence():
+        with SILENCE:
             self._consumer.close(autocommit=False, timeout_ms=1000 * CLOSING)
 
     def _begin(self, offsets: Mapping[int, int | Place]) -> None:
@@ -153,10 +189,7 @@ class Reader:
         ask = (
             self._consumer.beginning_offsets if where == "earliest" else self._consumer.end_offsets
         )
-        try:
-            bounds: dict[Any, int] = ask(self._parts)
-        except KafkaError as error:
-            raise ConfigError(unreachable(self.options, error)) from None
+        bounds: dict[Any, int] = ask(self._parts, timeout_ms=1000 * ANSWERING)
         return bounds
 
     def _look_at_ends(self) -> None:
@@ -172,6 +205,14 @@ class Reader:
 
     def _lost(self, part: Any) -> None:
         """Go on where the user said, or not at all: the next record is not there."""
+        try:
+            self._go_on(part)
+        except KafkaError as error:
+            if not error.retriable:
+                raise DataError(unreachable(self.options, error)) from None
+            # The broker does not say what it has: it is asked again when the next poll finds this.
+
+    def _go_on(self, part: Any) -> None:
         offset = self.offsets[part.partition]
         first = self._bounds("earliest")[part]
         last = self._consumer.highwater(part) or self._bounds("latest")[part]
@@ -191,15 +232,3 @@ class Reader:
         if isinstance(outcome, Exception):
             # Only those who watch the lag miss it; the position is in the checkpoint.
             log.warning("offsets could not be committed: %s", self.options.scrub(outcome))
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the client from logging as errors what it breaks off at its end."""
-    logger = logging.getLogger("kafka")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

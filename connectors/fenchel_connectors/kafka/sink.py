@@ -209,10 +209,21 @@ class KafkaSink:
             self._ahead |= found
 
     def close(self) -> None:
-        """Publish what is under way and leave; closing twice does no harm."""
-        if not self._closed:
-            self._closed = True
+        """Publish what is under way and leave; closing twice does no harm.
+
+        Raises
+        ------
+        DataError
+            The brokers do not take it.
+        """
+        if self._closed:
+            return
+        try:
+            self._settle(CLOSING)
             self._producer.close(timeout=CLOSING)
+        except KafkaError as error:
+            raise self._refused(error) from None
+        self._closed = True
 
     def _read(self, consumer: Any, begin: Mapping[Any, int]) -> set[str]:
         """Return where the records come from that this run has put after some offsets."""
@@ -220,15 +231,16 @@ class KafkaSink:
             consumer.seek(part, offset)
         found: set[str] = set()
         mine = self.writer.encode()
-        open_parts = list(begin)
-        while open_parts:
+        # As they are when reading begins: what others publish meanwhile is nothing to wait for.
+        # Some brokers are wrong about the end of a topic, but not about what they can read.
+        ends: dict[Any, int] = {}
+        while any(part not in ends or consumer.position(part) < ends[part] for part in begin):
             for records in consumer.poll(timeout_ms=1000).values():
                 headers = [dict(record.headers) for record in records]
                 found |= {one["where"].decode() for one in headers if one.get("writer") == mine}
-            # Some brokers are wrong about the end of a topic, but not about what they can read.
-            self._ends = {part.partition: consumer.position(part) for part in begin}
-            ends = {part: consumer.highwater(part) for part in begin}
-            open_parts = [p for p, end in ends.items() if end is None or consumer.position(p) < end]
+            known = {part: consumer.highwater(part) for part in begin}
+            ends = {part: end for part, end in known.items() if end is not None} | ends
+        self._ends = {part.partition: consumer.position(part) for part in begin}
         return found
 
     def _published(self, where: str) -> bool:
@@ -250,10 +262,10 @@ class KafkaSink:
         )
         self._sent.append((future, record))
 
-    def _settle(self) -> None:
+    def _settle(self, patience: float | None = None) -> None:
         """Wait until all that was sent is there, and note where it ends."""
         while self._sent:
-            self._producer.flush()
+            self._producer.flush(patience)
             sent, self._sent = self._sent, []
             for future, record in sent:
                 try:
@@ -269,6 +281,7 @@ class KafkaSink:
                 )
 
     def _refused(self, error: KafkaError) -> DataError:
+        self._sent.clear()  # it is told once
         return DataError(f"{self.name} cannot be written: {unreachable(self.client, error)}")
 
     def _options(self) -> dict[str, Any]:

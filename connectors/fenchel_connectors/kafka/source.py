@@ -32,7 +32,8 @@ class KafkaSource:
     A value is a JSON object, and a record is set aside for what `JsonlSource` names, and as
     ``null_value`` and ``undecodable``. It is found by topic, partition and offset
     (``flights:0:17``). A batch comes when it is full, or when its first record has waited for
-    `max_age` seconds; while nothing comes, a batch without records comes about twice a second.
+    `max_age` seconds; while nothing comes, a batch without records comes about twice a second, and
+    before all others one that says where reading begins.
 
     Parameters
     ----------
@@ -143,6 +144,7 @@ class KafkaSource:
             since = quiet = time.monotonic()
             nap, longest = NAPS
             last = _position(topic, arrivals.offsets)
+            yield Batch(pl.DataFrame(), [], last)
             while True:
                 new = arrivals.poll(size - len(held))
                 now = time.monotonic()
