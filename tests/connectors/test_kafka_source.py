@@ -498,6 +498,11 @@ class TestOptions:
             ),
             (
                 "//host/a",
+                {"client": {"ssl_cafile": "no.pem"}},
+                "kafka.ssl_cafile: no such file: no",
+            ),
+            (
+                "//host/a",
                 {"client": {"ssl_password_file": "nowhere"}},
                 "ssl_password_file: nowhere",
             ),

@@ -73,6 +73,10 @@ class ClientOptions:
             raise ConfigError(
                 "no broker is named: kafka://host:9092/topic does, or kafka.bootstrap_servers"
             )
+        for key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"):
+            # The client would not say which file it misses.
+            if values.get(key) is not None and not Path(values[key]).is_file():
+                raise ConfigError(f"kafka.{key}: no such file: {values[key]}")
         if isinstance(values.get("api_version"), list):  # TOML has no tuples
             values["api_version"] = tuple(values["api_version"])
         self.values = {**DEFAULTS, **values, **FORCED}
