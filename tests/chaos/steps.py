@@ -14,6 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tqdm import tqdm
+
 import fenchel_connectors
 import fenchel_stream
 from fenchel_stream.checkpoint import CheckpointStore
@@ -42,10 +44,11 @@ WATCHED = (
 SAVE = 3
 """Which checkpoint of a run is its last: after the one at its beginning, some are quiet."""
 
+SHARES = 4
+"""Parts into which the deaths of one kind of stream are divided, to be done one by one."""
+
 Make = Callable[[int, Random], tuple[str, dict[str, Any]]]
 """Makes a stream of so many records; returns its URL, and the tables of a run that learns it."""
-
-CHANGES: dict[str, Any] = {"run": {"batch_size": 10}, "checkpoint": {"every": 2}}
 
 
 def die_in_a_save(arguments: list[str], step: int | None, log: str, command: Any) -> int:
@@ -100,20 +103,23 @@ def at_every_step(
     *,
     lend: Callable[[Path], AbstractContextManager[Make]],
     command: Any = main,
-    share: int = 1,
+    share: int = 0,
     broken: bool = False,
 ) -> Figures:
-    """Die at each step of a checkpoint, or at one of `share`; broken learners must be caught."""
+    """Die at each step of a checkpoint that falls to a share; broken learners must be caught."""
     with lend(folder) as make:
-        url, changes = make(80, random)
+        # The same records for all shares: what is in a checkpoint decides on its steps.
+        url, changes = make(60, Random(SHARES))
+        # The one that is watched removes the first.
+        changes["checkpoint"] = {"every": 2, "keep": SAVE - 1}
         whole = folder / "whole"
         record = partial(die_in_a_save, step=None, log=str(folder / "steps"), command=command)
         with start(whole, url, command=record, **changes) as process:
             assert process.wait() == 0, process.err.read_text()
         steps = json.loads((folder / "steps").read_text())
         wrong: list[str] = []
-        chosen = range(random.randrange(share), len(steps), share)
-        for step in chosen:
+        chosen = range(share, len(steps), SHARES)
+        for step in tqdm(chosen, unit=" deaths"):
             cut = folder / "cut"
             shutil.rmtree(cut, ignore_errors=True)
             try:
@@ -127,7 +133,7 @@ def at_every_step(
         assert not wrong, wrong
     return {
         "deaths": len(chosen),
-        "of lines in a checkpoint": len(steps),
+        "of lines in a checkpoint": str(len(steps)),
         "runs that differ": len(wrong),
     }
 
@@ -135,7 +141,8 @@ def at_every_step(
 @contextmanager
 def files(kind: str, folder: Path) -> Iterator[Make]:
     """Lend what makes files to learn."""
-    yield lambda count, random: (make_file(kind, folder, count, random), CHANGES)
+    changes = {"run": {"batch_size": 10}, "checkpoint": {"every": 2}}
+    yield lambda count, random: (make_file(kind, folder, count, random), changes)
 
 
 @contextmanager
@@ -156,6 +163,8 @@ def parts() -> Iterator[Part]:
     """Yield the parts of this module."""
     group = "Death before every line of a checkpoint"
     for kind, lend in STREAMS.items():
-        yield Part(group, kind, partial(at_every_step, lend=lend))
-    broken = partial(at_every_step, lend=STREAMS["csv"], command=run_broken, share=4, broken=True)
-    yield Part(group, "control: weights and positions apart, must differ", broken)
+        for share in range(SHARES):
+            run = partial(at_every_step, lend=lend, share=share)
+            yield Part(group, f"{kind}, share {share + 1} of {SHARES}", run)
+    broken = partial(at_every_step, lend=STREAMS["csv"], command=run_broken, broken=True)
+    yield Part("A control that saves weights and positions apart", "must be caught", broken)
