@@ -53,6 +53,9 @@ UNSETTLED = 10_000
 CLOSING = 5.0
 """Seconds that the client may take to leave."""
 
+LOOK = 50
+"""Milliseconds that a look at what is there may wait: at the end of a topic it waits in vain."""
+
 
 class KafkaSink:
     """A topic that takes one JSON object a record.
@@ -235,7 +238,7 @@ class KafkaSink:
         # Some brokers are wrong about the end of a topic, but not about what they can read.
         ends: dict[Any, int] = {}
         while any(part not in ends or consumer.position(part) < ends[part] for part in begin):
-            for records in consumer.poll(timeout_ms=1000).values():
+            for records in consumer.poll(timeout_ms=LOOK).values():
                 headers = [dict(record.headers) for record in records]
                 found |= {one["where"].decode() for one in headers if one.get("writer") == mine}
             known = {part: consumer.highwater(part) for part in begin}
