@@ -8,6 +8,8 @@ can come back when the stream changes (Herbster & Warmuth, "Tracking the best ex
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from fenchel_stream import kernels
@@ -20,11 +22,20 @@ ETA = 0.5
 SPREAD = 1e-4
 """Part of the shares that is spread evenly, per row."""
 
+STAY = 0.99
+"""So much of them stays at least, however many rows a batch has."""
+
 WORST = 10.0
 """A row's loss counts at most so many times the level: one outlier does not decide."""
 
 HORIZON = 1000
 """Rows that the level looks back on."""
+
+SETTLED = 100
+"""From so many rows on a single one can at most double the level."""
+
+TINY = 1e-12
+"""Where all losses were 0, the level is taken for this."""
 
 
 class Experts:
@@ -72,19 +83,23 @@ class Experts:
         xp = namespace(outputs)
         losses = loss.rows(targets, outputs)
         count = losses.shape[1]
+        typical = self.shares @ losses
+        if self.rows >= SETTLED:
+            typical = typical.clip(None, self.rows * (self.level + TINY))
         self.rows = min(self.rows + count, max(HORIZON, count))
-        self.level = self.level + ((self.shares @ losses).sum() - count * self.level) / self.rows
-        ratios = (losses / (self.level + 1e-12)).clip(None, WORST).sum(1)
+        self.level = self.level + (typical - self.level).sum() / self.rows
+        ratios = (losses / (self.level + TINY)).clip(None, WORST).sum(1)
         shares = self.shares * xp.exp(-ETA * (ratios - ratios.min()))
-        stay = (1.0 - SPREAD) ** count
+        stay = max((1.0 - SPREAD) ** count, STAY)
         self.shares = stay / shares.sum() * shares + (1.0 - stay) / len(shares)
         return losses
 
     def score_row(self, loss: int, target: Array, outputs: Array) -> None:
         """Do the same for a row (experts x outputs), by compiled loops; `loss` is its code."""
+        most = inf if self.rows < SETTLED else self.rows * (self.level + TINY)
         self.rows = min(self.rows + 1, HORIZON)
         self.shares, self.level = kernels.score(
-            loss, ETA, SPREAD, WORST, self.rows, self.level, target, outputs, self.shares
+            loss, ETA, SPREAD, WORST, most, self.rows, self.level, target, outputs, self.shares
         )
 
     def average(self, values: Array) -> Array:

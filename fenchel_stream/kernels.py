@@ -17,6 +17,9 @@ import numpy as np
 
 from fenchel_stream.arrays import Array
 
+ROUNDING = 1e-12
+"""A deviation below this share of the mean is rounding: the column is constant."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -316,20 +319,24 @@ def score(
     eta: float,
     spread: float,
     worst: float,
+    most: float,
     rows: int,
     level: float,
     y: Array,
     outputs: Array,
     shares: Array,
 ) -> tuple[Array, float]:
-    """Return shares and level after a row, `experts.Experts.score`."""
+    """Return shares and level after a row: `experts.Experts.score`.
+
+    The row counts as `most` in the level, which is of `rows` rows from then on.
+    """
     count = shares.shape[0]
     losses, moved = np.empty(count), np.empty(count, shares.dtype)
     typical = 0.0
     for e in range(count):
         losses[e] = _loss(loss, y, outputs[e])
         typical += shares[e] * losses[e]
-    level += (typical - level) / rows
+    level += (min(typical, most) - level) / rows
     scale = 1.0 / (level + 1e-12)
     best, total = losses[0], 0.0
     for e in range(count):
@@ -354,20 +361,41 @@ def move_towards(averages: Array, w: Array, steps: tuple[float, ...]) -> None:
 
 
 @compiled
-def follow(x: Array, count: Array, mean: Array, squares: Array) -> None:
-    """Take a row into the running moments, `moments.Moments.update`; NaN is missing."""
-    for j in range(x.shape[0]):
-        if not np.isnan(x[j]):
-            shift = x[j] - mean[j]
-            moved = shift / (count[j] + 1.0)
-            squares[j] += count[j] * moved * shift
-            mean[j] += moved
-            count[j] += 1.0
+def _deviation(count: float, mean: float, squares: float) -> float:
+    """See `moments.Moments.deviation`."""
+    deviation = sqrt(squares / max(count, 1.0))
+    return deviation if deviation > ROUNDING * abs(mean) else 0.0
 
 
 @compiled
-def standardize(x: Array, mean: Array, factor: Array, clip: float, out: Array) -> None:
+def follow(
+    x: Array, horizon: float, bound: float, count: Array, mean: Array, squares: Array
+) -> None:
+    """Take a row into the running moments: `moments.Moments.update`; NaN is missing."""
+    for j in range(x.shape[0]):
+        if np.isnan(x[j]):
+            continue
+        shift = x[j] - mean[j]
+        reach = bound * _deviation(count[j], mean[j], squares[j])
+        if reach > 0.0:
+            shift = min(max(shift, -reach), reach)
+        if count[j] > horizon - 1.0:
+            squares[j] *= (horizon - 1.0) / count[j]
+            count[j] = horizon - 1.0
+        moved = shift / (count[j] + 1.0)
+        squares[j] += count[j] * moved * shift
+        mean[j] += moved
+        count[j] += 1.0
+
+
+@compiled
+def standardize(
+    x: Array, count: Array, mean: Array, squares: Array, clip: float, out: Array
+) -> None:
     """Set `out` to a row in standard units: `scaling.FeatureScaler.scale`."""
     for j in range(x.shape[0]):
-        value = (x[j] - mean[j]) * factor[j]
-        out[j] = 0.0 if np.isnan(value) else min(max(value, -clip), clip)
+        deviation = _deviation(count[j], mean[j], squares[j])
+        if np.isnan(x[j]) or deviation == 0.0:
+            out[j] = 0.0
+        else:
+            out[j] = min(max((x[j] - mean[j]) / deviation, -clip), clip)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from fenchel_stream import kernels
@@ -9,14 +11,22 @@ from fenchel_stream.arrays import Array, holds_nan
 from fenchel_stream.moments import Moments
 
 CLIP = 10.0
-"""Scaled features end here: a value 1,000 standard deviations out must not upset the network."""
+"""Features end here, in deviations: a value 1,000 out must neither upset the network nor widen the
+scale of those after it. A change of units is followed all the same, by a tenth per row."""
+
+HORIZON = 500
+"""Rows that means and deviations look back on: to scale by what is usual now, and not ever since,
+gained up to .015 of accuracy on real streams, and nearly the same from 200 to 1,000 rows."""
+
+WILD = 30.0
+"""Targets end here: what is rare may be what matters, and must not be cut off as early."""
 
 
 class FeatureScaler:
     """Features in standard units: mean 0, standard deviation 1, clipped.
 
-    Mean and deviation run over the rows learnt since the feature appeared. A constant feature and
-    a missing value are 0, the mean.
+    Mean and deviation run over the rows learnt of late. A constant feature and a missing value are
+    0, the mean.
 
     Examples
     --------
@@ -30,38 +40,25 @@ class FeatureScaler:
     """
 
     def __init__(self) -> None:
-        self.moments = Moments()
-        self.factor = np.zeros(0)
-        # Rows since a feature was new, and at how many the deviations are looked at again.
-        self.rows = 0
-        self.due = 0
+        self.moments = Moments(HORIZON, CLIP)
 
     def grow(self, columns: int) -> None:
         """Append features of which nothing is known."""
         self.moments.grow(columns)
-        self.factor = np.append(self.factor, np.zeros(columns))
-        self.rows = self.due = 0
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x`, NaN where a value is missing."""
         self.moments.update(x)
-        self.rows += len(x)
-        if self.rows < self.due:
-            return
-        # One row of n moves a deviation by a part of order 1 / n: one per cent more rows hardly.
-        self.due = self.rows + self.rows // 100 + 1
-        deviation = self.moments.deviation
-        self.factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
 
     def scale(self, x: Array, out: Array | None = None) -> Array:
         """Return `x` in standard units, in the memory of `out` if there is one."""
-        if out is None:
-            out = np.empty_like(x)
+        moments, out = self.moments, np.empty_like(x) if out is None else out
         if len(x) == 1:
-            kernels.standardize(x[0], self.moments.mean, self.factor, CLIP, out[0])
+            kernels.standardize(x[0], moments.count, moments.mean, moments.squares, CLIP, out[0])
             return out
-        scaled = x - self.moments.mean
-        scaled *= self.factor
+        deviation = moments.deviation
+        scaled = x - moments.mean
+        scaled /= np.where(deviation > 0.0, deviation, inf)
         np.maximum(scaled, -CLIP, out=scaled)
         np.minimum(scaled, CLIP, out=out, casting="same_kind")
         return np.nan_to_num(out, copy=False) if holds_nan(out) else out
@@ -86,7 +83,7 @@ class TargetScaler:
     """
 
     def __init__(self) -> None:
-        self.moments = Moments()
+        self.moments = Moments(HORIZON, WILD)
 
     def grow(self, outputs: int) -> None:
         """Append targets of which nothing is known."""
@@ -116,8 +113,8 @@ class TargetScaler:
         return np.where(known, factor, 1.0), np.where(known, shift, 0.0)
 
     def scale(self, y: Array) -> Array:
-        """Return targets in standard units."""
-        return (y - self.moments.mean) / self.deviation
+        """Return targets in standard units, clipped where they are wild."""
+        return np.clip((y - self.moments.mean) / self.deviation, -WILD, WILD)
 
     def unscale(self, u: Array) -> Array:
         """Return network outputs in the targets' own units."""

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.activations import ACTIVATIONS
 from fenchel_stream.losses import LOSSES
-from fenchel_stream.moments import Moments
 from fenchel_stream.scaling import FeatureScaler
 from tests.oracle import Matrix
 
@@ -132,24 +131,6 @@ class TestNetwork:
 
 
 class TestScaling:
-    @given(
-        values=st.lists(
-            st.lists(st.sampled_from([0.0, 1.0, -2.5, 1e9, float("nan")]), min_size=3, max_size=3),
-            min_size=1,
-            max_size=12,
-        )
-    )
-    def test_moments_of_rows_are_those_of_a_batch(self, values: list[list[float]]) -> None:
-        one, many = Moments(), Moments()
-        for moments in (one, many):
-            moments.grow(3)
-        for row in values:
-            one.update(np.array([row]))
-        many.update(np.array([*values, [np.nan] * 3]))  # two rows at least
-        np.testing.assert_array_equal(one.count, many.count)
-        np.testing.assert_allclose(one.mean, many.mean, rtol=1e-12, atol=1e-6)
-        np.testing.assert_allclose(one.squares, many.squares, rtol=1e-9, atol=1e-6)
-
     def test_a_row_is_scaled_as_in_a_batch(self) -> None:
         rng = np.random.default_rng(0)
         scaler = FeatureScaler()

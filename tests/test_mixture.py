@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.activations import ACTIVATIONS
 from fenchel_stream.arrays import as_numpy
-from fenchel_stream.experts import ETA, HORIZON, SPREAD, WORST
+from fenchel_stream.experts import ETA, SETTLED, SPREAD, STAY, WORST
 from fenchel_stream.losses import LOSSES
 from fenchel_stream.mixture import GAMMAS, GammaMixture, MixtureTerm
 from tests.oracle import Matrix, loss_gradient, loss_value, ones
@@ -131,15 +131,33 @@ class TestShares:
             average = sum(shares[k] * losses[k].sum() for k in range(K))
             level = (level * rows + average) / (rows + m)
             rows += m
-            assert rows < HORIZON
+            assert rows < SETTLED
             for k in range(K):
                 counted = sum(min(value / (level + 1e-12), WORST) for value in losses[k])
                 shares[k] *= math.exp(-ETA * counted)
             total = sum(shares)
-            kept = (1 - SPREAD) ** m
+            kept = max((1 - SPREAD) ** m, STAY)
             shares = [kept * share / total + (1 - kept) / K for share in shares]
             assert mixture.level == pytest.approx(level, rel=1e-9)
             assert mixture.shares.tolist() == pytest.approx(shares, rel=1e-7)
+
+    def test_a_large_batch_decides_as_clearly_as_a_small_one(self) -> None:
+        mixture = GammaMixture(np.zeros((1, 2)))
+        y = np.random.default_rng(0).normal(size=(20_000, 1))
+        mixture.score(LOSSES["squared_error"], y, np.stack([y, y + 1, y + 1, y + 1]))
+        assert mixture.shares[0] > 0.98
+
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_one_loss_does_not_set_the_level(self, compiled: bool) -> None:
+        mixture = GammaMixture(np.zeros((1, 2)))
+        loss, noise = LOSSES["squared_error"], np.random.default_rng(0).normal(size=(1000, 1))
+        mixture.score(loss, noise, np.zeros((K, 1000, 1)))
+        usual, far = mixture.level, np.full((1, 1), 1e9)
+        if compiled:
+            mixture.score_row(loss.code, far[0], np.zeros((K, 1)))
+        else:
+            mixture.score(loss, far, np.zeros((K, 1, 1)))
+        assert mixture.level == pytest.approx(2 * usual, rel=0.01)
 
     @EVERY_LOSS
     @pytest.mark.parametrize("m", [10, 100, 1000])
