@@ -1,0 +1,154 @@
+r"""Where the time of one step goes: the profile of learning, stage by stage.
+
+A row at a time, batches of 128 of the same stream, and batches of 100 images; the default, gamma
+tuned by the mixture. Each figure is the least of several passes in one process, on one core, in
+seconds of the processor. A stage's own stopwatch costs it about a third of a microsecond.
+
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.step
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import polars as pl
+
+from fenchel_stream import FenchelClassifier, estimator
+from fenchel_stream.averages import Averages
+from fenchel_stream.descent import Descent
+from fenchel_stream.estimator import FenchelEstimator
+from fenchel_stream.experts import Experts
+from fenchel_stream.network import LiftedNetwork
+from fenchel_stream.row_step import RowStep
+from fenchel_stream.scaling import FeatureScaler
+
+RESULTS = Path(__file__).parent / "results"
+PASSES = 7
+
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    "numbers from rows or frames": [(estimator, "row_values"), (estimator, "frame_values")],
+    "means and deviations": [(FeatureScaler, "update")],
+    "scaled input": [(FenchelEstimator, "_input")],
+    "targets": [(FenchelClassifier, "_targets")],
+    "feed-forward": [(RowStep, "forward"), (LiftedNetwork, "feed_forward")],
+    "shares": [(Experts, "score"), (Experts, "score_row"), (Averages, "score")],
+    "weights averaged": [(Averages, "follow")],
+    "W-steps, X-steps": [(RowStep, "_move_w"), (RowStep, "_move_x"), (Descent, "move")],
+}
+TOTAL = "all of it"
+
+
+@contextmanager
+def stopwatches(spent: Counter[str]) -> Iterator[None]:
+    """Add up what each stage takes, in seconds; of two within each other the outer one counts."""
+    running: list[str] = []
+
+    def watched(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*arguments: Any, **named: Any) -> Any:
+            if running:
+                return function(*arguments, **named)
+            name = stage
+            if stage.startswith("W-steps"):
+                name = _block(function.__name__, arguments)
+            running.append(name)
+            begin = time.process_time_ns()
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent[name] += time.process_time_ns() - begin
+                running.pop()
+
+        return run
+
+    with ExitStack() as stack:
+        for stage, functions in STAGES.items():
+            for owner, name in functions:
+                function = vars(owner)[name]
+                stack.enter_context(mock.patch.object(owner, name, watched(stage, function)))
+        yield
+
+
+def _block(function: str, arguments: tuple[Any, ...]) -> str:
+    """Return the name of a block as the paper has it."""
+    if function == "move":
+        kind, layer = arguments[1]
+    else:
+        kind, layer = function[-1].upper(), arguments[1]
+    return f"{kind}-step of layer {layer}"
+
+
+def profile(learn: Callable[[], None], steps: int) -> dict[str, float]:
+    """Return the microseconds of each stage in one step of `steps` that `learn` takes."""
+    best: dict[str, float] = {}
+    learn()
+    for _ in range(PASSES):
+        begin = time.process_time_ns()
+        learn()
+        spent = Counter({TOTAL: time.process_time_ns() - begin})
+        with stopwatches(spent):
+            learn()
+        for stage, nanoseconds in spent.items():
+            best[stage] = min(best.get(stage, np.inf), nanoseconds / steps / 1e3)
+    return best
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    rng = np.random.default_rng(0)
+    columns = {}
+    for name, inputs, hidden, classes, batch, steps in (
+        ("a row, 8-64-2", 8, 64, 2, 1, 500),
+        ("128 rows, 8-64-2", 8, 64, 2, 128, 50),
+        ("100 rows, 784-300-10", 784, 300, 10, 100, 10),
+    ):
+        frame = pl.DataFrame(rng.normal(size=(batch * steps, inputs)).round(6))
+        labels = pl.Series(rng.integers(0, classes, len(frame)))
+        model = FenchelClassifier(hidden=(hidden,))
+        if batch == 1:
+            rows = list(zip(frame.to_dicts(), labels.to_list(), strict=True))
+
+            def learn(model: Any = model, rows: Any = rows) -> None:
+                for x, y in rows:
+                    model.learn_one(x, y)
+        else:
+            starts = range(0, len(frame), batch)
+            parts = [(frame[i : i + batch], labels[i : i + batch]) for i in starts]
+
+            def learn(model: Any = model, rows: Any = parts) -> None:
+                for X, y in rows:
+                    model.learn_many(X, y)
+
+        columns[name] = profile(learn, steps)
+    table = _table(columns)
+    (RESULTS / "step.md").write_text(table)
+    print(table)
+
+
+def _table(columns: dict[str, dict[str, float]]) -> str:
+    stages = list(dict.fromkeys(s for column in columns.values() for s in column if s != TOTAL))
+    lines = [
+        f"| one step, µs | {' | '.join(columns)} |",
+        "| --- |" + " --- |" * len(columns),
+    ]
+    for stage in [*stages, "the rest", TOTAL]:
+        cells = []
+        for column in columns.values():
+            rest = column[TOTAL] - sum(t for s, t in column.items() if s != TOTAL)
+            value = {"the rest": max(rest, 0.0)}.get(stage, column.get(stage))
+            share = "" if value is None else f" ({value / column[TOTAL]:.0%})"
+            cells.append("" if value is None else f"{value:,.4g}" + share * (stage != TOTAL))
+        lines.append(f"| {stage} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "`python -m examples.benchmarks.step`", ""])
+
+
+if __name__ == "__main__":
+    main()
