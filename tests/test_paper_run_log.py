@@ -15,12 +15,14 @@ from examples.paper.cli import main
 from examples.paper.data import Images, Labels, Split
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
 from examples.paper.run_log import Entry, Figure, Store, run_figure
+from examples.paper.sweeps import Sweeps
 
 SIZES = [16, 8, 3]
 
 
 def lifted(passes: int, seed: int) -> Learner:
-    return Lifted(dense_network(SIZES, seed, 1.0), passes, 20, gamma=(0.1, 1.0), seed=seed)
+    network = dense_network(SIZES, seed, 1.0)
+    return Lifted(network, passes, 20, gamma=(0.1, 1.0), extrapolation=(0.5, 0.0), seed=seed)
 
 
 def gradient(name: str) -> Callable[[int, int], Learner]:
@@ -29,7 +31,21 @@ def gradient(name: str) -> Callable[[int, int], Learner]:
     )
 
 
-MAKERS = {"lifted": lifted, "Adam": gradient("Adam"), "SGD": gradient("SGD")}
+def sweeps(anew: bool) -> Callable[[int, int], Learner]:
+    def make(passes: int, seed: int) -> Learner:
+        settings = {"loss": "squared_error", "lam": 1.0, "rho": 0.01}
+        return Sweeps(dense_network([16, 32, 3], seed, 1.0, **settings), anew, (0.5, 0.0))
+
+    return make
+
+
+MAKERS = {
+    "lifted": lifted,
+    "X anew": sweeps(anew=True),
+    "X kept": sweeps(anew=False),
+    "Adam": gradient("Adam"),
+    "SGD": gradient("SGD"),
+}
 
 
 @pytest.fixture
@@ -103,7 +119,7 @@ def test_seeds_differ_and_repeat(split: Split) -> None:
     for seed in (0, 0, 1):
         learner = lifted(1, seed)
         learner.learn(split.x_train, split.y_train, 0)
-        weights.append(learner.state()["0"])
+        weights.append(learner.state()["now.0"])
     assert_array_equal(weights[0], weights[1])
     assert (weights[0] != weights[2]).any()
 

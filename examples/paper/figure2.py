@@ -17,7 +17,7 @@ PASSES, BATCH = 10, 500
 
 
 def lifted(
-    passes: int, seed: int, scale: float, x_iterations: int, w_iterations: int, **settings: Any
+    passes: int, seed: int, scale: Any, x_iterations: int, w_iterations: int, **settings: Any
 ) -> Learner:
     """Return our network, its initial weights `scale` times Xavier's."""
     iterations = {"x_iterations": x_iterations, "w_iterations": w_iterations}
@@ -30,7 +30,14 @@ def gradient(passes: int, seed: int, name: str, rate: float) -> Learner:
     return Gradient(dense_model(SIZES, seed), name, rate, passes, BATCH, seed=seed)
 
 
-CHOSEN = {"gamma": (1.0, 1.0), "lam": 0.01, "scale": 0.3, "x_iterations": 50, "w_iterations": 3}
+CHOSEN = {
+    "gamma": (2.0, 1.0),
+    "extrapolation": (0.9, 0.0),
+    "lam": 0.01,
+    "scale": (0.3, 3.0),
+    "x_iterations": 50,
+    "w_iterations": 3,
+}
 
 FIGURE = Figure(
     number=2,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from examples.paper.data import Images, Labels
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.arrays import as_array, as_numpy
-from fenchel_stream.losses import LOSSES
+from fenchel_stream.settings import per_layer
 
 State = dict[str, Any]
 """Arrays by name."""
@@ -44,11 +44,13 @@ class Learner(Protocol):
 
 
 class Lifted:
-    """Our network, by Algorithm 2 with a gamma that grows as the passes end.
+    """Our network, by Algorithm 2 with a gamma that grows as the passes end, and extrapolation.
 
     After a share ``t`` of all steps gamma is ``gamma / (1 - t)``, so that the size of a step falls
     linearly to 0: the stochastic approximation of a minimum asks for falling steps, and this rule
-    adds no number of its own. It is ours; the paper keeps gamma.
+    adds no number of its own. A batch begins, and its proximal terms are centred, not at the last
+    weights ``W`` but at ``W + extrapolation (W - the W before)`` (Xu & Yin, 2013; Pock & Sabach,
+    2016). Both are ours; the paper keeps gamma and begins at ``W``.
 
     Parameters
     ----------
@@ -60,6 +62,8 @@ class Lifted:
         Of each layer at the beginning, in samples.
     lam, alternations, order
         As of `LiftedNetwork`.
+    extrapolation
+        Of each layer's weights; 0 is none.
     seed
         Of the order of the rows, anew in each pass.
     """
@@ -73,9 +77,10 @@ class Lifted:
         lam: float | Sequence[float] = 1.0,
         alternations: int = 1,
         order: str = "top_down",
+        extrapolation: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
-        self.network = network
+        self.network, self.inertia = network, Inertia(network, extrapolation)
         self.passes, self.batch, self.seed = passes, batch, seed
         self.gamma, self.lam, self.alternations, self.order = gamma, lam, alternations, order
 
@@ -86,24 +91,57 @@ class Lifted:
             left = 1.0 - (number + done * self.batch / len(x)) / self.passes
             gamma = [g / left for g in self.gamma]
             self.network.configure(self.lam, gamma, 0.0, self.alternations, self.order)
-            wanted: NDArray[Any] = y[chosen]
-            if self.network.loss is LOSSES["squared_error"]:
-                wanted = np.eye(self.network.n_outputs)[wanted]
-            self.network.learn_batch(scaled(x[chosen]), wanted)
+            self.inertia.extrapolate()
+            self.network.learn_batch(scaled(x[chosen]), y[chosen])
 
     def predict(self, x: Images) -> NDArray[Any]:
         """See `Learner`."""
-        parts = [self.network.predict(scaled(x[i : i + 1000])) for i in range(0, len(x), 1000)]
-        return np.asarray(np.concatenate(parts).argmax(axis=1))
+        return classes(self.network, x)
 
     def state(self) -> State:
         """See `Learner`."""
-        return {str(layer): as_numpy(w) for layer, w in enumerate(self.network.weights)}
+        return self.inertia.state()
 
     def restore(self, state: State) -> None:
         """See `Learner`."""
+        self.inertia.restore(state)
+
+
+class Inertia:
+    """The weights of a network and those before them, from which it is led on.
+
+    Parameters
+    ----------
+    network
+        It learns; its weights are replaced by extrapolated ones.
+    extrapolation
+        Of each layer; by default none.
+    """
+
+    def __init__(self, network: LiftedNetwork, extrapolation: Sequence[float] | None) -> None:
+        self.network = network
+        self.extrapolation = extrapolation or [0.0] * len(network.weights)
+        self.before = network.weights
+
+    def extrapolate(self) -> None:
+        """Go on from the weights by a part of the way that led to them."""
+        weights = self.network.weights
+        self.network.weights = [
+            w + part * (w - before) if part else w
+            for part, w, before in zip(self.extrapolation, weights, self.before, strict=True)
+        ]
+        self.before = weights
+
+    def state(self) -> State:
+        """Return weights by layer, those before them too."""
+        both = {"now": self.network.weights, "before": self.before}
+        return {f"{name}.{i}": as_numpy(w) for name, ws in both.items() for i, w in enumerate(ws)}
+
+    def restore(self, state: State) -> None:
+        """Go back to a state."""
         old = self.network.weights
-        self.network.weights = [as_array(state[str(i)], like=w) for i, w in enumerate(old)]
+        self.before = [as_array(state[f"before.{i}"], like=w) for i, w in enumerate(old)]
+        self.network.weights = [as_array(state[f"now.{i}"], like=w) for i, w in enumerate(old)]
 
 
 class Gradient:
@@ -199,6 +237,12 @@ def scaled(x: Images) -> NDArray[np.float32]:
     return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)
 
 
+def classes(network: LiftedNetwork, x: Images) -> NDArray[Any]:
+    """Return the classes that a network predicts, a thousand images at a time."""
+    parts = [network.predict(scaled(x[i : i + 1000])) for i in range(0, len(x), 1000)]
+    return np.asarray(np.concatenate(parts).argmax(axis=1))
+
+
 def dense_model(sizes: Sequence[int], seed: int) -> torch.nn.Module:
     """Return a ReLU network in torch, with torch's initial weights."""
     torch.manual_seed(seed)
@@ -208,11 +252,14 @@ def dense_model(sizes: Sequence[int], seed: int) -> torch.nn.Module:
     return torch.nn.Sequential(*layers[:-1])
 
 
-def dense_network(sizes: Sequence[int], seed: int, scale: float, **settings: Any) -> LiftedNetwork:
-    """Return a lifted network whose initial weights are `scale` times Xavier's.
+def dense_network(
+    sizes: Sequence[int], seed: int, scale: float | Sequence[float], **settings: Any
+) -> LiftedNetwork:
+    """Return a lifted network whose initial weights are `scale` times Xavier's, by layer.
 
     It computes in torch, which for these matrices is several times faster than NumPy.
     """
     network = LiftedNetwork.dense(sizes, seed=seed, device="cpu:0", **settings)
-    network.replace([scale * w for w in network.weights])
+    scales = per_layer("scale", scale, len(network.weights))
+    network.replace([s * w for s, w in zip(scales, network.weights, strict=True)])
     return network
