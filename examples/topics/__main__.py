@@ -19,13 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tqdm import tqdm
 
 from examples.topics.broker import Broker
-from examples.topics.player import Player
+from examples.topics.player import EVENTS, LABELS, Player
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.config import Config, load
 
 CONFIG = Path(__file__).with_name("demo.toml")
 FOLDER = Path("build/demo-kafka")
-PORT = 19092
 
 RECENT = 2000
 """Predictions over which "recent" figures are taken."""
@@ -94,21 +93,31 @@ def main() -> int:
     """Learn until all is learnt, or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m examples.topics", description=__doc__)
     parser.add_argument("--rate", type=float, default=2000, help="messages a second to play")
+    parser.add_argument("--port", type=int, default=19092, help="of the broker")
+    parser.add_argument("--metrics-port", type=int, default=9109, help="of the learner's metrics")
     options = parser.parse_args()
+    bootstrap = f"127.0.0.1:{options.port}"
+    settings = {
+        "source.url": f"kafka://{bootstrap}/{EVENTS}",
+        "labels.source": f"kafka://{bootstrap}/{LABELS}",
+        "metrics.port": options.metrics_port,
+    }
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
         signal.signal(number, signal.default_int_handler)
-    config = load(CONFIG)
+    config = load(CONFIG, settings)
     checkpoints = CheckpointStore(FOLDER / "checkpoints")
     newest = checkpoints.latest()
     first = 0 if newest is None else newest.meta["records"]
-    with Broker(FOLDER / "broker", PORT):
-        player = Player(f"127.0.0.1:{PORT}", options.rate)
+    with Broker(FOLDER / "broker", options.port):
+        player = Player(bootstrap, options.rate)
         if first >= player.total:
             print(f"all is learnt; to begin anew: rm -r {FOLDER}")
             return 0
         command = [str(Path(sys.executable).with_name("fenchel-stream")), "run", str(CONFIG)]
         # Late labels too are records.
         command += ["--limit", str(player.total)]
+        for key, value in settings.items():
+            command += ["--set", f"{key}={value}"]
         learner = subprocess.Popen(  # noqa: S603
             command, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
