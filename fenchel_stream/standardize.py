@@ -9,13 +9,14 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from river import base
 from river.base.typing import FeatureName
 from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.frames import replace_columns
+from fenchel_stream.frames import as_frame, replace_columns
 from fenchel_stream.moments import Moments
 
 HUGE = 1e100
@@ -100,13 +101,13 @@ class Standardize(base.MiniBatchTransformer):
 
     def learn_many(self, X: Any) -> None:
         """Update the means and variances with the rows of `X`, any eager narwhals frame."""
-        frame = dataframe.into_frame(X)
+        frame = as_frame(X)
         if names := self._chosen(frame.columns):
             self._learn(names, _numbers(frame, names))
 
     def transform_many(self, X: Any) -> Any:
         """Return `X` with scaled columns, in the same kind of frame; the others come first."""
-        frame = dataframe.into_frame(X)
+        frame = as_frame(X)
         if not (names := self._chosen(frame.columns)):
             return X
         scaled = self._scale(names, _numbers(frame, names))
@@ -139,12 +140,13 @@ class Standardize(base.MiniBatchTransformer):
         return scaled.clip(-self.clip, self.clip)
 
 
-def _numbers(frame: nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:
+def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:
     """Return the columns `names` of `frame` as a matrix, NaN where a value is missing."""
     if names != frame.columns:
         frame = frame[names]
     values = frame.to_numpy()
     if values.dtype.kind not in "biuf":
+        frame = dataframe.into_frame(frame)
         values = np.column_stack([_column(frame.get_column(name)) for name in names])
     return values.astype(np.float64, copy=False)
 

@@ -50,9 +50,11 @@ class Rows:
             rows, records, rejects = self._each(records)
         keys = pl.Series("key", [_text(record.key) for record in records], pl.String)
         times = pl.Series("timestamp", [record.timestamp for record in records], pl.Int64)
-        times = times.set(times < 0, None)
+        if (times < 0).any():
+            times = times.set(times < 0, None)
+        frame, beside = to_frame(rows), self._columns(records, keys, times)
         return Batch(
-            to_frame(rows).with_columns(self._columns(records, keys, times)),
+            frame.with_columns(beside) if beside else frame,
             list(map(place, records)),
             position,
             rejects,
