@@ -1,8 +1,14 @@
 """Neural networks that learn streams by exact proximal block-coordinate steps."""
 
-from fenchel_stream.classifier import FenchelClassifier
-from fenchel_stream.network import LiftedNetwork
-from fenchel_stream.regressor import FenchelMultiTargetRegressor, FenchelRegressor
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fenchel_stream.classifier import FenchelClassifier
+    from fenchel_stream.network import LiftedNetwork
+    from fenchel_stream.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 
 __version__ = "0.1.0"
 
@@ -12,3 +18,22 @@ __all__ = [
     "FenchelRegressor",
     "LiftedNetwork",
 ]
+
+_HOMES = {
+    "FenchelClassifier": "classifier",
+    "FenchelMultiTargetRegressor": "regressor",
+    "FenchelRegressor": "regressor",
+    "LiftedNetwork": "network",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when they are asked for: that takes seconds, in which the command line must already
+    # be there to hear Ctrl-C.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any, get_type_hints
 
@@ -75,7 +76,10 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
 def _metric(name: str) -> metrics.base.Metric:
     cls = getattr(metrics, name, None)
     if not (inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)):
-        raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}")
+        known = {one.lower(): one for one in metrics.__all__ if one[0].isupper()}
+        near = get_close_matches(name.lower(), known, 1)
+        hint = f", did you mean {known[near[0]]}?" if near else ""
+        raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}{hint}")
     try:
         metric: metrics.base.Metric = cls()
     except TypeError as error:

@@ -101,6 +101,7 @@ class Learner:
         self.position: Position | None = None
         self.records = 0
         self.first = 0  # records of earlier runs
+        self.stopped = False
         self.seconds = 0.0
 
     def run(self) -> Evaluation:
@@ -152,6 +153,7 @@ class Learner:
                     since = 0
             if self.monitor is not None:
                 self.monitor.stop()
+            self.stopped = stop.came is not None
             if stop.came:
                 log.info(
                     "%s: ended after %d records",

@@ -84,7 +84,9 @@ class Scores:
         return self._values(fresh)
 
     def _values(self, found: list[Any]) -> dict[str, float]:
-        return {name: _value(metric) for name, metric in zip(self.names, found, strict=True)}
+        # River says 0 before the first row, as if all were wrong, or all right.
+        known = [_value(metric) if self.truth else nan for metric in found]
+        return dict(zip(self.names, known, strict=True))
 
 
 def spell(values: Mapping[str, float]) -> str:

@@ -83,7 +83,10 @@ class TestExitCodes:
             (["--positive", "1", "--kind", "regression"], r"positive = '1' names a class, and r"),
             (["--set", "model.hiden=[8]"], r"model: unknown parameter 'hiden'; known: hidden"),
             (["--set", "model.factory=nowhere:f"], r"model\.factory 'nowhere:f': No module named"),
-            (["--set", "metrics.names=['Acuracy']"], r"river\.metrics has no metric 'Acuracy'"),
+            (
+                ["--set", "metrics.names=['Acuracy']"],
+                r"river\.metrics has no metric 'Acuracy', did you mean Accuracy\?",
+            ),
             (["--set", "metrics.names=['MAE']"], r"metric MAE does not work with"),
             (["--set", "metrics.names=['F1']"], r'as in source\.positive = "(yes|no)"'),
             (["--set", "features.ignore=['y']"], r"column 'y' is two of target, one_hot and ig"),
@@ -97,6 +100,21 @@ class TestExitCodes:
         assert err.startswith("fenchel-stream: ")
         assert re.search(message, err)
         assert err.count("\n") == 1, "one line, and no traceback"
+
+    @pytest.mark.parametrize("command", ["run", "check"])
+    def test_2_nothing_to_learn(self, command: str, capsys: Capture) -> None:
+        assert main([command]) == 2
+        assert capsys.readouterr().err == (
+            "fenchel-stream: nothing is named to learn: give a TOML file, or flags, as in "
+            "--source csv:flights.csv --target late\n"
+        )
+
+    def test_0_what_was_not_scored_is_not_called_wrong(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        (tmp_path / "one.csv").write_text("a,y\n1,2\n")
+        assert main(["run", "--source", f"csv:{tmp_path / 'one.csv'}", "--target", "y"]) == 0
+        assert capsys.readouterr().out.startswith("Accuracy undefined over 1 rows")
 
     def test_2_no_such_file(self, capsys: Capture) -> None:
         assert main(["run", "none.toml"]) == 2

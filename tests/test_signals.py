@@ -155,6 +155,34 @@ class TestStop:
         assert len(labels) == len(set(labels))
         assert kept(tmp_path).meta["records"] == 60
 
+    def test_one_that_had_just_gone_on(self, tmp_path: Path) -> None:
+        """It does not know whether there would have been anything new."""
+        write_jsonl(tmp_path / "data.jsonl", rows(20))
+        with pipe(tmp_path) as stdin:
+            with start(tmp_path, "jsonl:-", stdin=stdin) as process:
+                stdin.write_text((tmp_path / "data.jsonl").read_text())
+                process.checkpoint_after(20)
+                process.signal(signal.SIGTERM)
+                assert process.wait() == 0
+            with start(tmp_path, "jsonl:-", stdin=stdin) as process:
+                process.until(lambda: "resumed from checkpoint" in process.err.read_text())
+                process.signal(signal.SIGTERM)
+                assert process.wait() == 0
+                assert process.out.read_text().startswith("Accuracy")
+
+    @pytest.mark.parametrize("library", ["_multiarray_umath", "libtorch_cpu", "libllvmlite"])
+    def test_while_libraries_are_imported(self, library: str, tmp_path: Path) -> None:
+        command = [str(Path(sys.executable).with_name("fenchel-stream")), "run", "none.toml"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                maps = Path(f"/proc/{process.pid}/maps")
+                until(lambda: library in maps.read_text(), lambda: process.poll() is None)
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
+        assert (process.returncode, err) == (130, "")
+
     def test_the_installed_command(self, tmp_path: Path) -> None:
         """No server, no fork: what a user starts in a shell."""
         file = tmp_path / "run.toml"

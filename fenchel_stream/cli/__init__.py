@@ -7,11 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from fenchel_stream import __version__
-from fenchel_stream.cli import check, checkpoint, dlq, run, status
 from fenchel_stream.errors import FenchelStreamError
 from fenchel_stream.logs import FORMATS, set_up_logs
-
-COMMANDS = (run, check, status, checkpoint, dlq)
 
 EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
 2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
@@ -28,6 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Accuracy 0... over 1,250 rows, ... rows/s
     0
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     fail = set_up_logs(options.log_format)
     try:
@@ -38,12 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Only here, for it takes seconds: Ctrl-C should already be heard in good order.
+    from fenchel_stream.cli import check, checkpoint, dlq, run, status  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="fenchel-stream",
         description="Learn a stream, test-then-train, with a Fenchel lifted network.",
@@ -57,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how the log on standard error is written: json is one object a line",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (run, check, status, checkpoint, dlq):
         command.add_to(commands)
     # Each command ends its help with the codes.
     for one in commands.choices.values():

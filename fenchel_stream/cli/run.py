@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fenchel_stream.config import Config, load, setting
+from fenchel_stream.errors import ConfigError
 from fenchel_stream.group import Group
 from fenchel_stream.learner import Learner
 
@@ -58,6 +59,11 @@ def configuration(options: argparse.Namespace) -> Config:
         value = getattr(options, flag[2:].replace("-", "_"))
         if value is not None:
             settings[key] = value
+    if options.config is None and not settings:
+        raise ConfigError(
+            "nothing is named to learn: give a TOML file, or flags, as in "
+            "--source csv:flights.csv --target late"
+        )
     if options.log_format == "json":
         settings["run.progress"] = False  # a bar is no JSON
     return load(options.config, settings)
@@ -73,4 +79,6 @@ def _run(options: argparse.Namespace) -> None:
     new = learner.records > learner.first
     # Where predictions go to standard output, nothing else should.
     said = sys.stderr if config.output.predictions in STDOUT else sys.stdout
-    print(result if new else f"nothing new: {result.figures}", file=said)
+    # Who was stopped does not know whether there would have been more.
+    old = result.figures if learner.stopped else f"nothing new: {result.figures}"
+    print(result if new else old, file=said)
