@@ -134,6 +134,7 @@ class Broker:
         """Let it answer nothing, with all its connections open, for as long as this lasts."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # it may be answering
         try:
             yield
         finally:
