@@ -43,7 +43,7 @@ lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-chaos: $(VENV)/.dev  ## kill, starve and damage runs for half an hour; resumable, writes a report
+chaos: $(VENV)/.dev  ## kill, starve and damage runs for over half an hour; resumable, writes a report
 	$(BIN)/python -m tests.chaos
 
 check: lint test  ## what must pass before a change lands
