@@ -68,7 +68,7 @@ def _table(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]]) -> str:
 
 def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) -> None:
     """Draw mean curves with the range over seeds, and the paper's last values as marks."""
-    drawing, ax = plt.subplots(figsize=(7.0, 4.4), layout="constrained")
+    drawing, ax = plt.subplots(figsize=(7.0, 5.2), layout="constrained")
     right = max(runs[0]["passes"] for _, _, runs in shown)
     ends = []
     for number, (name, entry, runs) in enumerate(shown):
@@ -83,13 +83,13 @@ def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) 
             ax.plot([right], [entry.paper], "<", ms=6 + 3 * number, mew=1.5, **style)
             ends.append(entry.paper)
     low = min(ends)
-    ax.set_ylim(low - 1.2 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
+    ax.set_ylim(low - 0.6 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
     ax.set_xlim(1 if right > 1 else 0, right)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(figure.unit)
     ax.set_ylabel("test accuracy")
     ax.set_title(f"{figure.title} (triangles: the paper's last values)", fontsize=10)
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower right", fontsize=9)
+    drawing.legend(loc="outside lower center", ncols=2, fontsize=9)
     drawing.savefig(path, dpi=150)
     plt.close(drawing)
