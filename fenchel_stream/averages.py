@@ -81,8 +81,10 @@ class Averages(Experts):
         for averages, w in zip(self.weights, weights, strict=True):
             if namespace(w) is np:
                 kernels.move_towards(averages, w, steps)
-            else:
-                averages.lerp_(w, as_array(np.array(steps)[:, None, None], like=w))
+                continue
+            # Numbers and no array of them: to copy one to a GPU is to wait for it.
+            for average, step in zip(averages, steps, strict=True):
+                average.lerp_(w, step)
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k)."""

@@ -9,6 +9,7 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
+import polars as pl
 from river.utils import dataframe
 
 from fenchel_stream.arrays import Array
@@ -178,6 +179,6 @@ def label_list(y: Any) -> list[Any]:
         return list(y)
     if isinstance(y, np.ndarray):
         return list(y.tolist())
-    # A series that has the method itself need not be wrapped first, which takes ten times as long.
-    series = y if hasattr(y, "to_list") else dataframe.into_series(y)
+    # One of polars need not be wrapped first, which takes ten times as long.
+    series = y if isinstance(y, pl.Series) else dataframe.into_series(y)
     return list(series.to_list())

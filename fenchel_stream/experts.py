@@ -99,8 +99,9 @@ class Experts:
         most = inf if self.rows < SETTLED else self.rows * (self.level + TINY)
         self.rows = min(self.rows + 1, HORIZON)
         self.shares, self.level = kernels.score(
-            loss, ETA, SPREAD, WORST, most, self.rows, self.level, target, outputs, self.shares
-        )
+            loss, ETA, SPREAD, WORST, TINY, most, self.rows, self.level,
+            target, outputs, self.shares,
+        )  # fmt: skip
 
     def average(self, values: Array) -> Array:
         """Return the average of the experts' `values` by their shares."""

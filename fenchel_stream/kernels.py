@@ -319,6 +319,7 @@ def score(
     eta: float,
     spread: float,
     worst: float,
+    tiny: float,
     most: float,
     rows: int,
     level: float,
@@ -337,7 +338,7 @@ def score(
         losses[e] = _loss(loss, y, outputs[e])
         typical += shares[e] * losses[e]
     level += (min(typical, most) - level) / rows
-    scale = 1.0 / (level + 1e-12)
+    scale = 1.0 / (level + tiny)
     best, total = losses[0], 0.0
     for e in range(count):
         best = min(best, losses[e])
@@ -369,23 +370,34 @@ def _deviation(count: float, mean: float, squares: float) -> float:
 
 @compiled
 def follow(
-    x: Array, horizon: float, bound: float, count: Array, mean: Array, squares: Array
+    x: Array,
+    horizon: float,
+    bound: float,
+    count: Array,
+    mean: Array,
+    squares: Array,
+    seen: Array,
+    spread: Array,
 ) -> None:
-    """Take a row into the running moments: `moments.Moments.update`; NaN is missing."""
-    for j in range(x.shape[0]):
-        if np.isnan(x[j]):
-            continue
-        shift = x[j] - mean[j]
-        reach = bound * _deviation(count[j], mean[j], squares[j])
-        if reach > 0.0:
-            shift = min(max(shift, -reach), reach)
-        if count[j] > horizon - 1.0:
-            squares[j] *= (horizon - 1.0) / count[j]
-            count[j] = horizon - 1.0
-        moved = shift / (count[j] + 1.0)
-        squares[j] += count[j] * moved * shift
-        mean[j] += moved
-        count[j] += 1.0
+    """Take rows into the running moments, one after another: `moments.Moments.update`."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            if np.isnan(x[i, j]):
+                continue
+            shift = x[i, j] - mean[j]
+            usual = _deviation(count[j], mean[j], squares[j])
+            reach = bound * max(usual, sqrt(spread[j]))
+            if usual > 0.0:
+                shift = min(max(shift, -reach), reach)
+            if count[j] > horizon - 1.0:
+                squares[j] *= (horizon - 1.0) / count[j]
+                count[j] = horizon - 1.0
+            moved = shift / (count[j] + 1.0)
+            squares[j] += count[j] * moved * shift
+            seen[j] += 1.0
+            spread[j] += (count[j] * moved * shift - spread[j]) / seen[j]
+            mean[j] += moved
+            count[j] += 1.0
 
 
 @compiled

@@ -7,14 +7,13 @@ from math import inf
 import numpy as np
 
 from fenchel_stream import kernels
-from fenchel_stream.arrays import Array, holds_nan
+from fenchel_stream.arrays import Array
 
 
 class Moments:
     """Mean and variance of each column, in double precision.
 
-    Values that are NaN are missing and teach nothing. Batches are merged by the formulas of Chan,
-    Golub and LeVeque (1983).
+    Values that are NaN are missing and teach nothing. A batch is its rows, one after another.
 
     Parameters
     ----------
@@ -22,8 +21,8 @@ class Moments:
         Rows that they look back on: when there are more, what is older fades by exponential
         weights.
     bound
-        Values count as at most so many deviations from the mean, both as they were before the row
-        or batch.
+        Values count as at most so many deviations from the mean: of late, or since ever if that is
+        more. Without the latter a value that is rare would make the deviation ever smaller.
 
     Examples
     --------
@@ -42,40 +41,23 @@ class Moments:
         self.count = np.zeros(0)
         self.mean = np.zeros(0)
         self.squares = np.zeros(0)
+        # Values since ever, and the mean of their squared distances from the mean of the time.
+        self.seen = np.zeros(0)
+        self.spread = np.zeros(0)
+
+    @property
+    def _state(self) -> tuple[Array, ...]:
+        return self.count, self.mean, self.squares, self.seen, self.spread
 
     def grow(self, columns: int) -> None:
         """Append `columns` of which nothing is known."""
-        none = np.zeros(columns)
-        self.count, self.mean, self.squares = (
-            np.append(values, none) for values in (self.count, self.mean, self.squares)
+        self.count, self.mean, self.squares, self.seen, self.spread = (
+            np.append(values, np.zeros(columns)) for values in self._state
         )
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x` (rows x columns)."""
-        if len(x) == 1:
-            kernels.follow(x[0], self.horizon, self.bound, self.count, self.mean, self.squares)
-            return
-        if self.bound < inf:
-            reach = np.where(self.deviation > 0.0, self.bound * self.deviation, inf)
-            x = np.minimum(np.maximum(x, self.mean - reach), self.mean + reach)
-        if holds_nan(x):
-            present = ~np.isnan(x)
-            count = present.sum(axis=0)
-            mean = np.where(present, x, 0.0).sum(axis=0) / np.maximum(count, 1)
-            squares = (np.where(present, x - mean, 0.0) ** 2).sum(axis=0)
-        else:
-            count, mean = np.full(x.shape[1], float(len(x))), x.mean(axis=0)
-            squares = ((x - mean) ** 2).sum(axis=0)
-        # A batch that is longer than the horizon counts whole.
-        room = np.maximum(self.horizon - count, 0.0)
-        keep = np.minimum(1.0, room / np.maximum(self.count, 1.0))
-        before = keep * self.count
-        total = before + count
-        shift = mean - self.mean
-        moved = shift * (count / np.maximum(total, 1.0))
-        self.squares = keep * self.squares + squares + before * moved * shift
-        self.mean = self.mean + moved
-        self.count = total
+        kernels.follow(x, self.horizon, self.bound, *self._state)
 
     @property
     def deviation(self) -> Array:

@@ -23,6 +23,10 @@ from fenchel_stream.arrays import Array
 from fenchel_stream.errors import DataError
 from fenchel_stream.network import LARGEST
 
+PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
+PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+"""Types of polars whose columns are arrays of NumPy as they are."""
+
 
 class Schema:
     """Feature names and their columns.
@@ -100,7 +104,7 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
     DataError
         A column is not numeric or holds an infinite value; the message names it.
     """
-    if isinstance(X, pl.DataFrame) and all(d.is_float() or d.is_integer() for d in X.dtypes):
+    if isinstance(X, pl.DataFrame) and not set(X.dtypes) - PLAIN:
         # Its own conversion, and narwhals', take several times as long for a small batch: one
         # waits for a pool of threads, the other asks of each object what it can do.
         names = tuple(X.columns)

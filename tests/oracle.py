@@ -6,6 +6,7 @@ Everything is float64 NumPy and SciPy, with loops where they read better. Layers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -285,3 +286,26 @@ class Network:
     def learnt(self, x: Matrix, y: Matrix, order: str, alternations: int) -> Network:
         """The network after one batch."""
         return replace(self, weights=self.step(x, y, order, alternations))
+
+
+def weighted_history(column: Matrix, horizon: float, bound: float) -> tuple[float, float, float]:
+    """Return sum of weights, mean and deviation of `Moments`, with a weight for each value kept."""
+    seen, weights, distances = np.zeros(0), np.zeros(0), np.zeros(0)
+    mean = 0.0
+    for found in column[~np.isnan(column)]:
+        value = found
+        if len(seen):
+            mean = np.average(seen, weights=weights)
+            deviation = math.sqrt(np.average((seen - mean) ** 2, weights=weights))
+            if deviation > 1e-12 * abs(mean):
+                reach = bound * max(deviation, math.sqrt(distances.mean()))
+                value = min(max(value, mean - reach), mean + reach)
+            if weights.sum() > horizon - 1.0:
+                weights = weights * (horizon - 1.0) / weights.sum()
+        new = np.average(np.append(seen, value), weights=np.append(weights, 1.0))
+        distances = np.append(distances, (value - new) * (value - mean) if len(seen) else 0.0)
+        seen, weights = np.append(seen, value), np.append(weights, 1.0)
+    if not len(seen):
+        return 0.0, 0.0, 0.0
+    mean = np.average(seen, weights=weights)
+    return weights.sum(), mean, math.sqrt(np.average((seen - mean) ** 2, weights=weights))

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fenchel_stream import FenchelMultiTargetRegressor, FenchelRegressor
-from fenchel_stream.scaling import WILD, TargetScaler
-from tests.oracle import Matrix
+from fenchel_stream.scaling import HORIZON, WILD, TargetScaler
+from tests.oracle import Matrix, weighted_history
 
 UNITS = st.sampled_from([(1.0, 0.0), (1e-9, 0.0), (1e6, 3e6), (1.0, 1000.0), (1e3, -1e6)])
 
@@ -46,21 +46,17 @@ class TestTargetScaler:
         batches = batches_of(seed, sizes, units, gaps=gaps)
         for y in batches:
             scaler.update(y)
+        rows = np.vstack(batches)
         for j in range(2):
-            history = np.zeros(0)
-            for y in batches:
-                known = y[~np.isnan(y[:, j]), j]
-                if len(history) and history.std() > 0:
-                    reach = WILD * history.std()
-                    known = known.clip(history.mean() - reach, history.mean() + reach)
-                history = np.append(history, known)
-            if len(history) < 2:
+            count, mean, deviation = weighted_history(rows[:, j], HORIZON, WILD)
+            if count < 2:
                 continue
-            assert scaler.moments.count[j] == len(history)
-            assert scaler.moments.mean[j] == pytest.approx(history.mean(), rel=1e-9)
-            assert scaler.deviation[j] == pytest.approx(history.std(), rel=1e-6)
-            scaled = scaler.scale(np.tile(history[:, None], 2))[:, j]
-            assert scaled == pytest.approx((history - history.mean()) / history.std(), abs=1e-6)
+            assert scaler.moments.count[j] == count
+            assert scaler.moments.mean[j] == pytest.approx(mean, rel=1e-9)
+            assert scaler.deviation[j] == pytest.approx(deviation, rel=1e-6)
+            scaled = (rows[:, j] - mean) / deviation
+            found = scaler.scale(rows)[:, j]
+            assert found == pytest.approx(scaled.clip(-WILD, WILD), abs=1e-6, nan_ok=True)
 
     @given(seed=st.integers(0, 10**6), sizes=SIZES, units=UNITS, gaps=st.booleans())
     def test_predictions_stay_as_they_were(
