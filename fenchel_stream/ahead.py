@@ -48,6 +48,8 @@ class Ahead:
         self._strict = bool(getattr(source, "deterministic", False))
         self._batches = iter(source.batches(size, position))
         self._quiet = False  # it has said that there is nothing for now
+        # A live source's first word may be where it begins, before it has looked for anything.
+        self._placed = not isinstance(source, LiveSource)
         self._error: BaseException | None = None
         self._saved: Position | None = None
         self._closing = False
@@ -135,7 +137,8 @@ class Ahead:
         elif batch.where or batch.rejects:
             self.head = batch
         else:
-            self._quiet, self.position = True, batch.position
+            self._quiet, self.position = self._placed, batch.position
+        self._placed = True
 
     def _pause(self) -> bool:
         """Wait until another batch is wanted; return False when none will be."""

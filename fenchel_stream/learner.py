@@ -344,7 +344,7 @@ class Learner:
         if newest is None or newest.meta.get("records") != 0:
             return None
         # Settings may have been mended since, but a position means nothing in another stream.
-        same = _streams(newest.meta["identity"]) == _streams(self.config.identity())
+        same = _streams(newest.meta.get("identity", {})) == _streams(self.config.identity())
         return newest.meta["position"] if same else None
 
     def _marks_of_nothing(self) -> Marks:
@@ -367,6 +367,12 @@ class Learner:
             return None
         if (found := self.origin()) is None:
             self.position = self.beginning()
+            if self.position is not None:
+                log.info(
+                    "goes on where an earlier run began that learnt nothing, whatever the source's "
+                    "options say now; to begin anew, choose another directory than %s",
+                    settings.directory,
+                )
             return None
         store, info = found
         meta = store.load(self._state(), info.name, allow_pickle=settings.allow_pickle)
@@ -413,4 +419,4 @@ class Learner:
 
 
 def _streams(identity: Mapping[str, Any]) -> tuple[Any, Any]:
-    return identity["source"]["url"], identity["labels"].get("source")
+    return identity.get("source", {}).get("url"), identity.get("labels", {}).get("source")
