@@ -73,8 +73,7 @@ class Ahead:
         Exception
             What the source has raised in its thread.
         """
-        if self._error is not None:
-            raise self._error
+        self._raise()
         return self._held() or (self._quiet and not self._strict)
 
     @property
@@ -86,10 +85,8 @@ class Ahead:
         Exception
             What the source has raised in its thread.
         """
-        if self._error is not None:
-            raise self._error
-        live = isinstance(self.source, LiveSource)
-        return not live or self.position is not None or self._held()
+        self._raise()
+        return self._placed or self.position is not None
 
     def take(self) -> Batch:
         """Remove and return the next batch."""
@@ -116,6 +113,11 @@ class Ahead:
             _close(self._batches)
         elif isinstance(self.source, LiveSource):
             self._thread.join(CLOSING)  # the others may wait for ever
+
+    def _raise(self) -> None:
+        """Raise what the source has raised in its thread, if anything."""
+        if self._error is not None:
+            raise self._error
 
     def _read(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The table and the picture of a figure, from its finished run_log."""
+"""The table and the picture of a figure, from its finished runs."""
 
 from __future__ import annotations
 

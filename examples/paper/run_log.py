@@ -91,7 +91,7 @@ class Store:
     path: Path
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the finished run_log."""
+        """Return the finished runs."""
         if not self.path.exists():
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]
