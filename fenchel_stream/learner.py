@@ -222,9 +222,11 @@ class Learner:
             begin, learnt = time.perf_counter(), self.test.learnt
             step = self.step(batch, checked)
             seconds = time.perf_counter() - begin
-            if step.labels:
-                self._write(batch, checked, step, learnt)
             self.curve.follow(self.test.learnt, self.test.scores)
+        if self.store is not None:
+            self.store.confirm()  # a file of predictions does not know whose they are
+        if step is not None and step.labels:
+            self._write(batch, checked, step, learnt)
         records = len(batch.rows) + len(batch.rejects)
         self.records += records
         self.position = batch.position

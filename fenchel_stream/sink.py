@@ -21,7 +21,10 @@ class Sink(Protocol):
     """A place that takes records in order and can drop the last ones."""
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append the records; they may wait in memory until `flush`."""
+        """Append the records. A file has them at once, a broker by the next `flush`.
+
+        What is held back would be written at the end, perhaps by a run that has lost its right to.
+        """
         ...
 
     def flush(self) -> None:

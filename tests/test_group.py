@@ -23,7 +23,18 @@ from fenchel_stream.learner import Learner
 from fenchel_stream.membership import Membership
 from tests.brokers import Broker
 from tests.chaos.groups import churn
-from tests.runs import SEA, rows, tables, to_toml
+from tests.runs import (
+    SEA,
+    Process,
+    assert_same,
+    kept,
+    pipe,
+    rows,
+    start,
+    tables,
+    to_toml,
+    write_jsonl,
+)
 
 
 def test_members_come_and_go(broker: Broker, tmp_path: Path) -> None:
@@ -46,6 +57,42 @@ def test_a_stale_owner_cannot_write(tmp_path: Path) -> None:
                 stale.save(state, {"owner": "first, stale"})
             new.save(state, {"owner": "second"})
     assert [info.meta["owner"] for info in new.list()] == ["first", "second", "second"]
+
+
+def test_a_stale_owner_leaves_what_the_next_one_has_half_written_alone(tmp_path: Path) -> None:
+    state = {"counts": {"a": 1}}
+    with CheckpointStore(tmp_path) as stale:
+        stale.save(state, {"owner": "first"})
+        (tmp_path / ".lock").unlink()
+        with CheckpointStore(tmp_path) as new:
+            with new._written(tmp_path / "00000002") as half:
+                with pytest.raises(CheckpointError, match="another process has taken the right"):
+                    stale.save(state, {"owner": "first, stale"})
+                write_manifest(half, {"owner": "second"})
+            assert new.verify("00000002").meta["owner"] == "second"
+            new.confirm()
+
+
+def test_a_stale_owner_appends_nothing_to_a_file(tmp_path: Path) -> None:
+    """It waits for more, and does not know that another one has gone on in its place."""
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    data = tmp_path / "data.jsonl"
+    write_jsonl(data, rows(200))
+    lines = data.read_text().splitlines(keepends=True)
+    with pipe(tmp_path) as stdin, start(folder, "jsonl:-", stdin=stdin) as stale:
+        stdin.write_text("".join(lines[:100]))
+        stale.checkpoint_after(100)
+        (folder / "checkpoints" / ".lock").unlink()
+        beside = tmp_path / "beside"
+        beside.mkdir()
+        with Process(beside, "run", str(folder / "run.toml"), stdin=data) as new:
+            assert new.wait() == 0, new.err.read_text()
+        stdin.write_text("".join(lines[100:]))
+        assert stale.wait() == CheckpointError.exit_code
+        assert "another process has taken the right to write there" in stale.err.read_text()
+    with start(whole, "jsonl:-", stdin=data) as process:
+        assert process.wait() == 0, process.err.read_text()
+    assert_same(kept(folder), kept(whole))
 
 
 def test_one_that_was_paused_amid_a_checkpoint_leaves_that_of_the_next_owner_alone(

@@ -70,8 +70,9 @@ class JsonlSink:
             raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append one line per record; they may wait in memory until `flush`."""
+        """Append one line per record, and keep none of them back in memory."""
         self._file.write(b"".join([orjson.dumps(row, str, OPTIONS) for row in records]))
+        self._file.flush()
 
     def flush(self) -> None:
         """Return once everything written so far is on the disk, or with whoever reads it."""
@@ -81,7 +82,7 @@ class JsonlSink:
 
     @property
     def position(self) -> Position:
-        """The length of the file, lines that wait in memory included."""
+        """The length of the file."""
         return {"bytes": 0 if self._streams else self._file.tell()}
 
     def truncate(self, position: Position | None) -> None:

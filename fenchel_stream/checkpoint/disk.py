@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -61,19 +62,22 @@ class Lock:
     NAME = ".lock"
 
     def __init__(self, directory: Path, name: str = NAME, attempts: int = ATTEMPTS) -> None:
-        self._file = (directory / name).open("a+b")
+        self._path = directory / name
+        self._file = self._path.open("a+b")
         try:
             self._take(attempts)
         except BlockingIOError as error:
             self._file.seek(0)
-            holder = self._file.read().decode(errors="replace").strip() or "unknown"
+            holder = _process(self._file.read())
             self._file.close()
             raise CheckpointError(
                 f"{directory}: process {holder} is writing checkpoints there: stop it, or choose "
                 "another directory"
             ) from error
+        # A process of another machine may have the same number.
+        self._mark = f"{os.getpid()} {uuid.uuid4().hex}\n".encode()
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n".encode())
+        self._file.write(self._mark)
         self._file.flush()
 
     @classmethod
@@ -84,10 +88,24 @@ class Lock:
                 # Shared, and for a moment only: `__init__` tries again.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return (directory / cls.NAME).read_text(errors="replace").strip() or "unknown"
+            return _process((directory / cls.NAME).read_bytes())
         except FileNotFoundError:
             pass
         return None
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process has taken the right all the same, or the file is gone.
+
+        A lock can be lost: on a file system of a network, or with the file that holds it. Where the
+        disk does not tell, it is taken for held.
+        """
+        try:
+            return self._path.read_bytes() != self._mark
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let go, for the processes that were forked as well."""
@@ -101,3 +119,8 @@ class Lock:
                 return
             time.sleep(PAUSE)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _process(content: bytes) -> str:
+    """Return the id of the process that has written the file of a lock."""
+    return content.decode(errors="replace").partition(" ")[0].strip() or "unknown"

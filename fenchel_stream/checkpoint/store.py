@@ -90,10 +90,26 @@ class CheckpointStore:
                     self.directory.mkdir(parents=True)
                     synchronise_directory(self.directory.parent)
                 self._lock = Lock(self.directory)
+                # Now alone: later, what is half written may be that of an owner after this one.
+                self._clean()
                 self._newest = self._last()
             except OSError as error:
                 raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
         return self
+
+    def confirm(self) -> None:
+        """Make sure that the right to write here is still that of this process.
+
+        Raises
+        ------
+        CheckpointError
+            Another process has taken it since `open`.
+        """
+        if self._lock is not None and self._lock.lost:
+            raise CheckpointError(
+                f"{self.directory}: another process has taken the right to write there, or removed "
+                f"{Lock.NAME}: this one must not go on beside it"
+            )
 
     @property
     def writer(self) -> str | None:
@@ -326,15 +342,14 @@ class CheckpointStore:
     def _written(self, path: Path) -> Iterator[Path]:
         """Lend a directory, and let it appear as `path` once all that was put there is safe."""
         if (newest := self._last()) is not None and int(newest) > int(self._newest or 0):
-            # A lock can be lost: on a file system of a network, or with the file that holds it.
             raise CheckpointError(
                 f"{self.directory}: another process has written checkpoint {newest} since this one "
                 f"had {self._newest}: the state is no longer ours to go on from"
             )
+        self.confirm()
         # Under a name of its own: an owner that was paused must not go on with ours, nor remove it.
         temporary = self.directory / f"{_NEW}{path.name}-{uuid.uuid4().hex[:8]}"
         try:
-            self._clean()
             temporary.mkdir()
             yield temporary
             synchronise_directory(temporary)
@@ -399,7 +414,7 @@ class CheckpointStore:
                 log.warning("old checkpoint %s stays: %s", self.directory / name, _reason(error))
 
     def _clean(self) -> None:
-        """Remove what a crash left behind; whoever is here is the only one who writes."""
+        """Remove what a crash left behind."""
         for path in self.directory.iterdir():
             if path.name.startswith((_NEW, _OLD)):
                 shutil.rmtree(path, ignore_errors=True)

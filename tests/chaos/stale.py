@@ -30,7 +30,7 @@ def stale(folder: Path, random: Random) -> Figures:
         for place in (home, whole):
             place.mkdir()
             files[place] = place / "run.toml"
-            # Files of predictions have no owner: whoever has them open can write.
+            # An owner that is paused between its last look at the lock and its write writes once.
             settings = tables(place, url, **changes) | {"output": {}}
             files[place].write_text(to_toml(settings))
         owners = [Process(home, "run", str(files[home]))]
