@@ -248,22 +248,15 @@ class Config(Table, frozen=True):
     checkpoint: CheckpointTable | None = None
     kafka: dict[str, Any] = {}
 
-    def sink(self, output: Literal["predictions", "rejects"]) -> dict[str, Any]:
-        """Return what the sink of an output needs to know beside its URL."""
+    def sink(self, output: Literal["predictions", "rejects"], writer: str) -> dict[str, Any]:
+        """Return what the sink of an output needs to know beside its URL.
+
+        What a run puts into a topic is told from what others put there by its `writer`.
+        """
         url = getattr(self.output, output)
         if url is None or not url.startswith("kafka:"):
             return {}
-        # The same for the same run whenever it is started, and another one for any other run.
-        run = [
-            self.source.url,
-            self.source.options,
-            url,
-            self.checkpoint and str(Path(self.checkpoint.directory).resolve()),
-        ]
-        found = {
-            **self.client(url),
-            "writer": hashlib.sha256(json.dumps(run, default=str).encode()).hexdigest()[:16],
-        }
+        found = {**self.client(url), "writer": writer}
         if output == "predictions":
             return {**found, "key": "key", "transactional": self.output.transactional}
         return {**found, "key": "where"}

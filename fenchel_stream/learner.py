@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from math import isfinite
@@ -92,10 +93,8 @@ class Learner:
         )
         self.curve = Curve(config.metrics.window)
         self.rejects = RejectLog(max_error_rate=run.max_error_rate)
-        self.outputs = Outputs(
-            {"predictions": config.output.predictions, "rejects": config.output.rejects},
-            {"predictions": config.sink("predictions"), "rejects": config.sink("rejects")},
-        )
+        self.outputs = Outputs({})  # until they are opened
+        self.writer = uuid.uuid4().hex[:16]  # until a checkpoint knows better
         self.store: CheckpointStore | None = None
         self.monitor: Monitor | None = None
         self.position: Position | None = None
@@ -179,6 +178,8 @@ class Learner:
         settings, metrics = self.config.checkpoint, self.config.metrics
         if settings is not None:
             self.store = held.enter_context(CheckpointStore(settings.directory, settings.keep))
+            if (newest := self.store.latest()) is not None:
+                self.writer = newest.meta.get("writer", self.writer)
         if metrics.port is not None:
             self.monitor = open_monitor(
                 f"prometheus:{metrics.host}:{metrics.port}",
@@ -187,6 +188,14 @@ class Learner:
                 stuck_after=metrics.stuck_after,
             )
             held.callback(self.monitor.close)
+        output = self.config.output
+        self.outputs = Outputs(
+            {"predictions": output.predictions, "rejects": output.rejects},
+            {
+                "predictions": self.config.sink("predictions", self.writer),
+                "rejects": self.config.sink("rejects", self.writer),
+            },
+        )
         held.enter_context(self.outputs)
         self.rejects.sink = self.outputs.sinks.get("rejects")
         held.callback(self.rejects.close)
@@ -281,6 +290,7 @@ class Learner:
             return False
         meta = {
             "identity": self.config.identity(),
+            "writer": self.writer,
             "records": self.records,
             "accepted": self.rejects.accepted,
             "rejected": dict(self.rejects.counts),

@@ -122,8 +122,8 @@ def kept(folder: Path) -> Kept:
     newest = CheckpointStore(folder / "checkpoints").verify()
     with np.load(newest.path / "arrays.npz", allow_pickle=False) as stored:
         arrays = {name: (str(a.dtype), a.shape, a.tobytes()) for name, a in stored.items()}
-    # How long it took is all that may differ, and where the files are.
-    meta = {key: value for key, value in newest.meta.items() if key != "seconds"}
+    # How long it took is all that may differ, what it calls itself, and where the files are.
+    meta = {key: value for key, value in newest.meta.items() if key not in {"seconds", "writer"}}
     meta["outputs"] = {name: mark["position"] for name, mark in meta["outputs"].items()}
     files = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
     return Kept((newest.path / "state.json").read_text(), arrays, meta, files)

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from fenchel_stream.learner import Learner
 from tests.brokers import Broker
 from tests.runs import (
     PATIENCE,
-    SEA,
     Process,
     learn,
     pipe,
@@ -192,18 +192,40 @@ def test_a_cut_publishes_nothing_twice(
     run.check()
 
 
-def test_a_directory_may_be_spelt_in_several_ways(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_directory_that_is_moved_is_the_same_run(
+    publishing: Callable[..., Publishing], tmp_path: Path
 ) -> None:
-    """It is the same run, which must find what it has published."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "link").symlink_to(tmp_path)
-    spelt = ["state", "./state", "other/../state", "link/state", str(tmp_path / "state"), "state2"]
-    output = {"predictions": "kafka://h:1/t"}
-    made = [tables(tmp_path, SEA, output=output, checkpoint={"directory": s}) for s in spelt]
-    *same, other = (parse(settings).sink("predictions")["writer"] for settings in made)
-    assert len(set(same)) == 1
-    assert other not in same
+    """It finds what it has published, and takes back what it has not committed."""
+    run = publishing(200)
+    place = tmp_path / "place"
+    (tmp_path / "first").mkdir()
+    place.symlink_to("first")
+    run.settings["checkpoint"]["directory"] = str(place / "state")
+    killed("committed", 2, run.settings)
+    (tmp_path / "first").rename(tmp_path / "second")
+    place.unlink()
+    place.symlink_to("second")
+    killed("sent", 2, run.settings)
+    run.settings["checkpoint"]["directory"] = str((place / "state").rename(tmp_path / "moved"))
+    killed("not renamed", 2, run.settings)
+    Learner(parse(run.settings)).run()
+    run.check()
+
+
+def test_runs_tell_their_own_records_from_those_of_others(
+    publishing: Callable[..., Publishing], tmp_path: Path
+) -> None:
+    """One run is begun twice, in two directories: both publish all there is."""
+    run = publishing(100)
+    for directory in ("one", "two"):
+        run.settings["checkpoint"]["directory"] = str(tmp_path / directory)
+        killed("committed", 2, run.settings)
+    for directory in ("one", "two"):
+        run.settings["checkpoint"]["directory"] = str(tmp_path / directory)
+        Learner(parse(run.settings)).run()
+    found = committed(run.broker, run.topic, 2 * len(run.wanted))
+    where = Counter(one["where"] for one in found)
+    assert where == {one["where"]: 2 for one in run.wanted}
 
 
 def test_the_end_of_a_busy_topic_is_that_of_the_start(
@@ -232,6 +254,62 @@ def test_the_end_of_a_busy_topic_is_that_of_the_start(
     second.truncate(begin)
     second.close()
     assert second.position["ahead"] == sorted(f"f:{n}" for n in range(20))
+
+
+@contextmanager
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a sink look for a second only."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sinking, "LOOKING", 1.0)
+        yield
+
+
+def test_a_broker_that_goes_away_while_it_is_read(
+    own_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_broker.needs("stop")
+    address = f"//{own_broker.bootstrap}/{own_broker.topic()}"
+    first = KafkaSink(address, writer="a")
+    begin = first.position
+    first.write([{"where": f"f:{n}"} for n in range(20)])
+    first.close()
+    second = KafkaSink(address, writer="a")
+    with ExitStack() as frozen, impatient(monkeypatch):
+
+        class Frozen(KafkaConsumer):  # type: ignore[misc]
+            def seek(self, *arguments: Any) -> None:
+                super().seek(*arguments)
+                frozen.enter_context(own_broker.frozen())
+
+        monkeypatch.setattr(sinking, "KafkaConsumer", Frozen)
+        with pytest.raises(DataError, match="cannot be written: .* nothing came for 1 s"):
+            second.truncate(begin)
+        monkeypatch.undo()
+    second.truncate(begin)
+    assert second.position["ahead"] == sorted(f"f:{n}" for n in range(20))
+    second.close()
+
+
+def test_a_transaction_of_another_run_that_does_not_end(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = broker.topic()
+    address = f"//{broker.bootstrap}/{topic}"
+    first = KafkaSink(address, writer="a")
+    begin = first.position
+    other = KafkaProducer(**broker.client, transactional_id="other")
+    other.init_transactions()
+    other.begin_transaction()
+    other.send(topic, b"{}").get(PATIENCE)
+    first.write([{"where": "f:1"}])
+    first.flush()
+    with impatient(monkeypatch), pytest.raises(DataError, match="or a transaction there has not"):
+        first.truncate(begin)
+    other.commit_transaction()
+    other.close()
+    first.truncate(begin)
+    assert first.position["ahead"] == ["f:1"]
+    first.close()
 
 
 class TestRefused:

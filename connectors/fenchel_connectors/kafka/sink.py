@@ -28,12 +28,13 @@ what is still under way when the process is killed may arrive after the next one
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from fenchel_connectors.jsonl_sink import OPTIONS
 from fenchel_connectors.kafka.client import ClientOptions, split_address
@@ -52,6 +53,11 @@ UNSETTLED = 10_000
 
 CLOSING = 5.0
 """Seconds that the client may take to leave."""
+
+LOOKING = 75.0
+"""Seconds without a record after which a look at what is there is given up: another run may have
+begun a transaction and died, which hides what comes after it until the broker ends it, by default
+after a minute."""
 
 LOOK = 50
 """Milliseconds that a look at what is there may wait: at the end of a topic it waits in vain."""
@@ -185,7 +191,7 @@ class KafkaSink:
         CheckpointError
             `position` is of another topic.
         DataError
-            The topic cannot be read.
+            The topic cannot be read, or not to its end.
         """
         parts = [TopicPartition(self.name, number) for number in range(self.topic.partitions)]
         self._ahead.clear()
@@ -237,10 +243,17 @@ class KafkaSink:
         # As they are when reading begins: what others publish meanwhile is nothing to wait for.
         # Some brokers are wrong about the end of a topic, but not about what they can read.
         ends: dict[Any, int] = {}
+        last = time.monotonic()
         while any(part not in ends or consumer.position(part) < ends[part] for part in begin):
             for records in consumer.poll(timeout_ms=LOOK).values():
+                last = time.monotonic()
                 headers = [dict(record.headers) for record in records]
                 found |= {one["where"].decode() for one in headers if one.get("writer") == mine}
+            if time.monotonic() - last > LOOKING:
+                raise KafkaTimeoutError(
+                    f"nothing came for {LOOKING:g} s of what the topic holds: the broker is gone, "
+                    "or a transaction there has not ended"
+                )
             known = {part: consumer.highwater(part) for part in begin}
             ends = {part: end for part, end in known.items() if end is not None} | ends
         self._ends = {part.partition: consumer.position(part) for part in begin}
