@@ -381,8 +381,8 @@ class Learner:
             self.position = self.beginning()
             if self.position is not None:
                 log.info(
-                    "goes on where an earlier run began that learnt nothing, whatever the source's "
-                    "options say now; to begin anew, choose another directory than %s",
+                    "begins where an earlier run began that learnt nothing, unless start has "
+                    "changed since; to begin anew, choose another directory than %s",
                     settings.directory,
                 )
             return None

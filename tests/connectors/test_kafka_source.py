@@ -375,6 +375,24 @@ class TestRuns:
         meta = kept(tmp_path).meta
         assert (meta["records"], meta["position"]["offsets"]) == (20, {"0": 30})
 
+    def test_another_start_counts_while_nothing_was_learnt(
+        self, broker: Broker, tmp_path: Path
+    ) -> None:
+        broker.needs("end offsets")
+        topic, store = broker.topic(), CheckpointStore(tmp_path / "checkpoints")
+        fill(broker, topic, 20, partitions=1)
+        url = f"kafka://{broker.bootstrap}/{topic}"
+        with start(tmp_path, url, source={"options": {"start": "latest"}}) as process:
+            process.until(lambda: (last := store.latest()) and last.meta["position"])
+            process.signal(signal.SIGTERM)
+            assert process.wait() == 0
+        fill(broker, topic, 10, partitions=1)
+        learn(tmp_path, url, run={"limit": 20}, source={"options": {"start": "earliest"}})
+        assert kept(tmp_path).meta["position"]["offsets"] == {"0": 20}
+        # From now on there is something to go on from.
+        learn(tmp_path, url, run={"limit": 30}, source={"options": {"start": "latest"}})
+        assert kept(tmp_path).meta["position"]["offsets"] == {"0": 30}
+
     def test_the_place_of_an_idle_run_is_that_of_its_topic(
         self, broker: Broker, tmp_path: Path
     ) -> None:

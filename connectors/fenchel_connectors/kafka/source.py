@@ -73,7 +73,8 @@ class KafkaSource:
     Notes
     -----
     A position is the next offset of each partition, with what tells the topic from another one of
-    the same name.
+    the same name. As long as nothing was read it also says by which `start` it was found: with
+    another `start`, reading begins there.
 
     Examples
     --------
@@ -144,6 +145,8 @@ class KafkaSource:
             since = quiet = time.monotonic()
             nap, longest = NAPS
             last = _position(topic, arrivals.offsets)
+            if position is None or "start" in position:
+                last = {**last, "start": self.start}  # until something was read
             yield Batch(pl.DataFrame(), [], last)
             while True:
                 new = arrivals.poll(size - len(held))
@@ -187,9 +190,10 @@ class KafkaSource:
     def _offsets(self, topic: Topic, position: Position | None) -> dict[int, int | Place]:
         """Return where to begin in each partition that is to be read."""
         wanted = self._wanted(topic)
-        if position is None:
+        if position is not None:
+            topic.check(position)
+        if position is None or position.get("start", self.start) != self.start:
             return dict.fromkeys(wanted, self.start)
-        topic.check(position)
         found = {int(number): offset for number, offset in position["offsets"].items()}
         if not found.keys() <= set(wanted):
             raise CheckpointError(
