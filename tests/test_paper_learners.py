@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,32 @@ def test_the_proximal_terms_are_centred_at_the_extrapolated_weights() -> None:
     learner.learn(X[:100], Y[:100], 0)
     for found, w in zip(learner.network.weights, start, strict=True):
         assert_allclose(found, w + 0.5, atol=1e-6)
+
+
+def test_averaged_weights_predict_and_do_not_learn() -> None:
+    settings: dict[str, Any] = {"gamma": [1.0] * 3, "extrapolation": (0.5, 0.5, 0.0)}
+    plain, averaged = (
+        Lifted(network(), 3, 40, averaged=steps, **settings) for steps in (1, 10_000)
+    )
+    seen = []
+    for learner in (plain, averaged):
+        learner.network.loss = LOSSES["cross_entropy"]
+        learn = learner.network.learn_batch
+
+        def noted(x: Any, y: Any, learn: Any = learn, learner: Lifted = learner) -> None:
+            learn(x, y)
+            seen.append(learner.network.weights)
+
+        learner.network.learn_batch = noted  # type: ignore[method-assign,assignment]
+        for number in range(3):
+            learner.learn(X, Y, number)
+    for found, wanted in zip(seen[15:], seen[:15], strict=True):
+        for w, v in zip(found, wanted, strict=True):
+            assert_array_equal(w, v)
+    for layer in range(3):
+        assert_array_equal(plain.mean[layer], seen[14][layer])
+        mean = np.mean([weights[layer].numpy() for weights in seen[:15]], axis=0)
+        assert_allclose(averaged.mean[layer], mean, rtol=1e-9)
 
 
 def test_initial_weights_are_scaled_by_layer() -> None:

@@ -7,6 +7,7 @@ will make. A learner can be cut after any pass and restored: its state is a dict
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -64,6 +65,8 @@ class Lifted:
         As of `LiftedNetwork`.
     extrapolation
         Of each layer's weights; 0 is none.
+    averaged
+        Steps over which the weights that predict are averaged; 1 are the last weights alone.
     seed
         Of the order of the rows, anew in each pass.
     """
@@ -78,33 +81,43 @@ class Lifted:
         alternations: int = 1,
         order: str = "top_down",
         extrapolation: Sequence[float] | None = None,
+        averaged: int = 1,
         seed: int = 0,
     ) -> None:
         self.network, self.inertia = network, Inertia(network, extrapolation)
+        self.averaged, self.mean = averaged, network.weights
         self.passes, self.batch, self.seed = passes, batch, seed
         self.gamma, self.lam, self.alternations, self.order = gamma, lam, alternations, order
 
     def learn(self, x: Images, y: Labels, number: int) -> None:
         """See `Learner`."""
-        rows = batches(len(x), self.batch, self.seed, number)
+        rows = [*batches(len(x), self.batch, self.seed, number)]
         for done, chosen in enumerate(rows):
             left = 1.0 - (number + done * self.batch / len(x)) / self.passes
             gamma = [g / left for g in self.gamma]
             self.network.configure(self.lam, gamma, 0.0, self.alternations, self.order)
             self.inertia.extrapolate()
             self.network.learn_batch(scaled(x[chosen]), y[chosen])
+            # Fewer where there were fewer steps, so that the initial weights do not count.
+            steps = min(self.averaged, number * len(rows) + done + 1)
+            both = zip(self.mean, self.network.weights, strict=True)
+            self.mean = [mean + (w - mean) / steps if steps > 1 else w for mean, w in both]
 
     def predict(self, x: Images) -> NDArray[Any]:
         """See `Learner`."""
-        return classes(self.network, x)
+        network = copy(self.network)
+        network.weights = self.mean
+        return classes(network, x)
 
     def state(self) -> State:
         """See `Learner`."""
-        return self.inertia.state()
+        means = {f"mean.{i}": as_numpy(w) for i, w in enumerate(self.mean)}
+        return self.inertia.state() | means
 
     def restore(self, state: State) -> None:
         """See `Learner`."""
         self.inertia.restore(state)
+        self.mean = [as_array(state[f"mean.{i}"], like=w) for i, w in enumerate(self.mean)]
 
 
 class Inertia:
