@@ -32,6 +32,11 @@ FEW = 10
 """Fewer rows may be outliers, and are no sign of a change."""
 
 
+def sample(rows: int) -> slice:
+    """Return which of a batch's rows decide on shares."""
+    return slice(None, None, -(-rows // SCORED))
+
+
 class Averages(Experts):
     """Averages of a network's weights; the first expert is the network as it is.
 

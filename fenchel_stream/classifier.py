@@ -29,7 +29,8 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Weight of the Fenchel divergence between layers.
+        Weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the paper's
+        order.
     gamma
         How much the old weights weigh, in samples; one number or one per layer. Larger is more
         stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
@@ -38,7 +39,8 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     alternations
         Passes over the blocks of variables per batch, the paper's K.
     order
-        ``top_down`` or ``paper``.
+        ``top_down`` or ``paper``: see `LiftedNetwork`. With ``auto``, where gamma is ``auto``,
+        one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.
@@ -123,12 +125,12 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         labels = [classes[i] for i in self._outputs_many(X).argmax(axis=1).tolist()]
         return dataframe.to_native_series(labels, name=None, like=frame)
 
-    def _targets(self, y: list[Any], a: Array) -> Array:
+    def _targets(self, y: list[Any]) -> Array:
         new = [label for label in dict.fromkeys(y) if label not in self.classes]
         if new:
             for label in new:
                 self.classes[label] = len(self.classes)
-            self.network.grow_outputs(len(new))
+            self.ensemble.grow_outputs(len(new))
         targets = np.zeros((len(y), len(self.classes)), self.dtype)
         places = [self.classes[label] for label in y]
         targets[np.arange(len(y)), places] = 1.0

@@ -13,8 +13,8 @@ import polars as pl
 from river.utils import dataframe
 
 from fenchel_stream.arrays import Array
+from fenchel_stream.ensemble import Ensemble
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.network import LiftedNetwork
 from fenchel_stream.report import StepReport
 from fenchel_stream.scaling import FeatureScaler
 from fenchel_stream.schema import Schema, frame_values, row_values
@@ -24,9 +24,9 @@ TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
 
 
 class FenchelEstimator:
-    """A lifted network that grows with the features and outputs of a stream.
+    """An `Ensemble` that grows with the features and outputs of a stream.
 
-    Growth is exact. A new feature or output enters the network with the batch that learns it, not
+    Growth is exact. A new feature or output enters the networks with the batch that learns it, not
     before; its first weights depend on its name and the seed, not on when it arrived. Features
     that a row lacks, and those not learnt yet, are 0. Predicting never changes state.
     """
@@ -37,11 +37,11 @@ class FenchelEstimator:
         self,
         hidden: tuple[int, ...] = (64,),
         activation: str = "relu",
-        lam: float = 0.01,
+        lam: float | str = "auto",
         gamma: float | tuple[float, ...] | str = "auto",
         rho: float = 0.0,
         alternations: int = 1,
-        order: str = "top_down",
+        order: str = "auto",
         scale: bool = True,
         batch_size: int = 1,
         device: str = "cpu",
@@ -67,7 +67,7 @@ class FenchelEstimator:
         self.device = device
         self.dtype = dtype
         self.seed = seed
-        self.network = LiftedNetwork.dense(
+        self.ensemble = Ensemble(
             (0, *hidden, 0),
             activation=activation,
             loss=self._loss,
@@ -95,9 +95,9 @@ class FenchelEstimator:
         return set(TUNABLE)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # River's `mutate` sets attributes; the network must learn of it, or refuse.
-        if name in TUNABLE and "network" in self.__dict__:
-            self.network.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
+        # River's `mutate` sets attributes; the networks must learn of it, or refuse.
+        if name in TUNABLE and "ensemble" in self.__dict__:
+            self.ensemble.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,8 +105,8 @@ class FenchelEstimator:
         return {**self.__dict__, "report": None}
 
     @abstractmethod
-    def _targets(self, y: list[Any], a: Array) -> Array:
-        """Return the targets of rows with input `a` as a matrix, the network grown to fit."""
+    def _targets(self, y: list[Any]) -> Array:
+        """Return targets as a matrix, NaN where one is missing, the networks grown to fit."""
 
     def _learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
         values = row_values(x)
@@ -138,22 +138,21 @@ class FenchelEstimator:
         new = self.schema.extend(names)
         if new:
             columns = [self._first_weights(name) for name in new]
-            self.network.grow_inputs(np.stack(columns, axis=1))
+            self.ensemble.grow_inputs(np.stack(columns, axis=1))
             self.scaler.grow(len(new))
         x = self.schema.place(names, values)
         if self.scale:
             self.scaler.update(x)
-        a = self._input(x)
-        self.report = self.network.step(a, self._targets(y, a))
+        self.report = self.ensemble.step(self._input(x), self._targets(y))
 
     def _outputs_one(self, x: Mapping[Any, Any]) -> Array:
-        return self.network.outputs(self._input(self.schema.place(tuple(x), row_values(x))))
+        return self.ensemble.outputs(self._input(self.schema.place(tuple(x), row_values(x))))
 
     def _outputs_many(self, X: Any) -> Array:
-        return self.network.outputs(self._input(self.schema.place(*frame_values(X))))
+        return self.ensemble.outputs(self._input(self.schema.place(*frame_values(X))))
 
     def _input(self, x: Array) -> Array:
-        """Return the network's input for features `x`: scaled, and with the biases' ones."""
+        """Return the networks' input for features `x`: scaled, and with the biases' ones."""
         a = np.empty((len(x), x.shape[1] + 1), self.dtype)
         a[:, 0] = 1.0
         if self.scale:
@@ -165,7 +164,7 @@ class FenchelEstimator:
     def _first_weights(self, name: Hashable) -> Array:
         """Return the first weights of a feature: zero without a hidden layer, else by its name."""
         if not self.hidden:
-            return np.zeros(self.network.n_outputs)
+            return np.zeros(self.ensemble.n_outputs)
         text = f"{self.seed} {type(name).__name__} {name!r}"
         key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
         # Xavier's bound with as many inputs as units: how many will come is not known.

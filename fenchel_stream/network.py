@@ -20,7 +20,7 @@ import torch
 
 from fenchel_stream.activations import Activation, get_activation
 from fenchel_stream.arrays import Array, append, as_array, empty, namespace, with_ones
-from fenchel_stream.averages import SCORED, Averages, rescaled
+from fenchel_stream.averages import Averages, rescaled, sample
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.fit import FitReport, fit
@@ -164,19 +164,18 @@ class LiftedNetwork:
         ConfigError
             A value is out of range, or there is not one for each layer.
         """
-        depth = len(self.weights)
         auto = isinstance(gamma, str)
         if isinstance(gamma, str):
             if gamma != "auto":
                 raise ConfigError(f"gamma is a number, one per layer, or 'auto', not {gamma!r}")
-            gamma = [HIDDEN_GAMMA] * depth
+            gamma = [HIDDEN_GAMMA] * self.depth
         if alternations < 1:
             raise ConfigError(f"alternations must be at least 1, not {alternations!r}")
         settings = (
-            per_layer("lam", lam, depth - 1),
-            per_layer("gamma", gamma, depth),
-            per_layer("rho", rho, depth, zero=True),
-            alternations * block_order(order, depth),
+            per_layer("lam", lam, self.depth - 1),
+            per_layer("gamma", gamma, self.depth),
+            per_layer("rho", rho, self.depth, zero=True),
+            alternations * block_order(order, self.depth),
         )
         self.lam, self.gamma, self.rho, self.schedule = settings
         if not auto:
@@ -328,24 +327,28 @@ class LiftedNetwork:
             candidates = self.layers[-1].forward(now.inputs[-1], now.candidates)
             self.mixture.score(self.loss, targets, candidates)
             now.shares = self.mixture.shares
+        predicted = None
         if self.averages is not None:
-            some = slice(None, None, -(-len(a) // SCORED))
+            some = sample(len(a))
             said = self._side_by_side(self.averages, a[some], now.outputs[-1][some])
+            predicted = self.averages.average(said)
             self.averages.score(self.loss, targets[some], said)
         descent = Descent(self, targets, now.copy(), now)
         for block in self.schedule:
             descent.move(block)
         self._take(now, rows=len(a))
-        return StepReport(descent)
+        return StepReport(descent, predicted)
 
     def _learn_row(self, row_step: RowStep, a: Array, y: Array) -> StepReport:
         targets = self.loss.encode(y, empty(a, 1, self.n_outputs))[0]
         before, now = row_step.learn(self.weights, self.mixture, a[0], targets)
+        predicted = None
         if self.averages is not None:
             said = row_step.side_by_side(self.averages, a[0], before.outputs[-1])
+            predicted = self.averages.average(said)
             self.averages.score_row(self.loss.code, targets, said)
         self._take(now, rows=1)
-        return StepReport(Descent(self, targets, before, now))
+        return StepReport(Descent(self, targets, before, now), predicted)
 
     def fit(
         self,
@@ -480,6 +483,11 @@ class LiftedNetwork:
                 takes += f" or (rows, {', '.join(map(str, images))})"
             raise DataError(f"X has shape {shape}; the network takes {takes}")
         return with_ones(X)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.weights)
 
     @property
     def n_inputs(self) -> int:

@@ -30,22 +30,18 @@ class _FenchelRegression(FenchelEstimator):
         self.outputs: list[Hashable] = []
         self.target_scaler = TargetScaler()
 
-    def _targets(self, y: list[dict[Hashable, float]], a: Array) -> Array:
-        """Return scaled targets; a missing one is the network's own output, which it keeps."""
+    def _targets(self, y: list[dict[Hashable, float]]) -> Array:
+        """Return scaled targets, NaN where one is missing."""
         names = dict.fromkeys(name for row in y for name in row)
         self._grow([name for name in names if name not in self.outputs])
         targets = np.array([[row.get(name, np.nan) for name in self.outputs] for row in y])
-        self.network.rescale_outputs(*self.target_scaler.update(targets))
-        targets = self.target_scaler.scale(targets)
-        missing = np.isnan(targets)
-        if missing.any():
-            return np.where(missing, self.network.outputs(a, averaged=False), targets)
-        return targets
+        self.ensemble.rescale_outputs(*self.target_scaler.update(targets))
+        return self.target_scaler.scale(targets)
 
     def _grow(self, new: list[Hashable]) -> None:
         if new:
             self.outputs.extend(new)
-            self.network.grow_outputs(len(new))
+            self.ensemble.grow_outputs(len(new))
             self.target_scaler.grow(len(new))
 
     def _values_one(self, x: Mapping[Any, Any]) -> list[float]:
@@ -70,7 +66,8 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Weight of the Fenchel divergence between layers.
+        Weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the paper's
+        order.
     gamma
         How much the old weights weigh, in samples; one number or one per layer. Larger is more
         stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
@@ -79,7 +76,8 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     alternations
         Passes over the blocks of variables per batch, the paper's K.
     order
-        ``top_down`` or ``paper``.
+        ``top_down`` or ``paper``: see `LiftedNetwork`. With ``auto``, where gamma is ``auto``,
+        one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.

@@ -21,6 +21,8 @@ class StepReport:
     """
 
     descent: Descent
+    predicted: Array | None = None
+    """What the network and its `Averages` said of the batch's `averages.sample` before."""
 
     @property
     def targets(self) -> Array:

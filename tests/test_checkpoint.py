@@ -72,7 +72,7 @@ def fresh() -> dict[str, Any]:
 
 
 def weights(state: dict[str, Any]) -> list[bytes]:
-    network = state["model"].steps["FenchelClassifier"].network
+    network = state["model"].steps["FenchelClassifier"].ensemble.networks[0]
     return [np.asarray(w).tobytes() for w in network.weights]
 
 

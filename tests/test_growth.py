@@ -103,10 +103,12 @@ def _listed(native: Any) -> Any:
 
 def weights(model: Any) -> list[bytes]:
     """All that was learnt, to the last bit."""
-    mixture, moments = model.network.mixture, model.scaler.moments
-    arrays = [*model.network.weights, moments.count, moments.mean, moments.squares]
-    if mixture is not None:
-        arrays += [mixture.weights, mixture.shares]
+    moments, ensemble = model.scaler.moments, model.ensemble
+    arrays = [moments.count, moments.mean, moments.squares, ensemble.shares]
+    for network in ensemble.networks:
+        arrays += network.weights
+        if network.mixture is not None:
+            arrays += [network.mixture.weights, network.mixture.shares]
     return [as_numpy(w).tobytes() for w in arrays]
 
 
@@ -238,7 +240,9 @@ class TestOrder:
             # A row in which the feature is 0 introduces it and leaves its weights alone.
             for number in range(batch_size):
                 model.learn_one({f"other{number}": 0.0, name: 0.0}, stream(kind)[0][1])
-            column = as_numpy(model.network.weights[0])[:, 1 + model.schema.columns[name]]
+            column = as_numpy(model.ensemble.networks[0].weights[0])[
+                :, 1 + model.schema.columns[name]
+            ]
             return [float(value) for value in column]
 
         found = first("new", rows=10)
@@ -288,23 +292,28 @@ class TestByHand:
         return found
 
     @pytest.mark.parametrize("scale", [False, True])
-    @pytest.mark.parametrize("gamma", [(0.2, 0.3, 2.0), "auto"])
-    def test_classifier(self, scale: bool, gamma: Any) -> None:
+    @pytest.mark.parametrize(
+        ("gamma", "orders"),
+        [((0.2, 0.3, 2.0), ["top_down"]), ("auto", ["top_down", "paper"])],
+    )
+    def test_classifier(self, scale: bool, gamma: Any, orders: list[str]) -> None:
         settings = {"lam": 2.0, "gamma": gamma, "rho": 0.1, "dtype": "float64"}
         model = model_of("classifier", hidden=(8, 5), scale=scale, **settings)
-        first, *_ = model.network.weights
+        first, second, _ = model.ensemble.networks[0].weights
         columns = [model._first_weights(name) for name in "abc"]
-        first = np.column_stack([first, *columns])
-        second = model.network.weights[1]
-        network = LiftedNetwork([first, second, np.zeros((2, 6))], **settings)
+        begin = [np.column_stack([first, *columns]), second, np.zeros((2, 6))]
+        networks = [LiftedNetwork(begin, order=order, **settings) for order in orders]
         for X, y, matrix, scaled in self.batches("classifier"):
             inputs = scaled if scale else matrix
             model.learn_many(X, pl.Series(y))
             classes = list(model.classes)
-            network.learn_batch(inputs, np.array([classes.index(value) for value in y]))
-            for w, expected in zip(model.network.weights, network.weights, strict=True):
-                np.testing.assert_allclose(w, expected, rtol=1e-9, atol=1e-11)
-            predicted = softmax(network.predict(inputs))
+            for found, network in zip(model.ensemble.networks, networks, strict=True):
+                network.learn_batch(inputs, np.array([classes.index(value) for value in y]))
+                for w, expected in zip(found.weights, network.weights, strict=True):
+                    np.testing.assert_allclose(w, expected, rtol=1e-9, atol=1e-11)
+            shares = model.ensemble.shares
+            each = [network.predict(inputs) for network in networks]
+            predicted = softmax(sum(share * u for share, u in zip(shares, each, strict=True)))
             np.testing.assert_allclose(model.predict_proba_many(X).to_numpy(), predicted)
             labelled = [classes[i] for i in predicted.argmax(axis=1)]
             assert model.predict_many(X).to_list() == labelled
@@ -315,14 +324,17 @@ class TestByHand:
         settings = {"alternations": 2, "order": "paper", "gamma": gamma, "dtype": "float64"}
         model = model_of("regressor", scale=False, **settings)
         first = np.column_stack(
-            [model.network.weights[0], *(model._first_weights(name) for name in "abc")]
+            [model.ensemble.networks[0].weights[0], *(model._first_weights(name) for name in "abc")]
         )
+        settings["lam"] = 0.1
         network = LiftedNetwork([first, np.zeros((1, 9))], loss="squared_error", **settings)
         y = np.repeat([40.0, 60.0], 5)
         for X, _, matrix, _ in self.batches("regressor"):
             model.learn_many(X, pl.Series(y))
             network.learn_batch(matrix, (y - 50) / 10)
-            for w, expected in zip(model.network.weights, network.weights, strict=True):
+            for w, expected in zip(
+                model.ensemble.networks[0].weights, network.weights, strict=True
+            ):
                 np.testing.assert_allclose(w, expected, rtol=1e-9, atol=1e-11)
             np.testing.assert_allclose(
                 model.predict_many(X).to_numpy(), 50 + 10 * network.predict(matrix)[:, 0]
@@ -358,8 +370,10 @@ class TestByHand:
                 rows = [(x, {**y, "w": y["u"] + 1}) for x, y in rows]
             for model in (ours, theirs):
                 model.learn_many(frame([x for x, _ in rows]), labels(kind, [y for _, y in rows]))
-        assert {type(w) for w in theirs.network.weights} == {torch.Tensor}
-        for w, expected in zip(theirs.network.weights, ours.network.weights, strict=True):
+        assert {type(w) for w in theirs.ensemble.networks[0].weights} == {torch.Tensor}
+        for w, expected in zip(
+            theirs.ensemble.networks[0].weights, ours.ensemble.networks[0].weights, strict=True
+        ):
             np.testing.assert_allclose(as_numpy(w), expected, atol=1e-8)
         for x, _ in stream(kind, 3, seed=1):
             np.testing.assert_allclose(said(theirs, x), said(ours, x), rtol=1e-6)
@@ -562,7 +576,7 @@ class TestExtremes:
         model = learn(model_of(kind, dtype=dtype), stream(kind, 30))
         for value in (1e300, -1e300, 1e15, -3e38):
             model.learn_one({"a": value, "b": 1.0, "huge": value}, stream(kind)[0][1])
-        assert all(np.isfinite(as_numpy(w)).all() for w in model.network.weights)
+        assert all(np.isfinite(as_numpy(w)).all() for w in model.ensemble.networks[0].weights)
         learn(model, stream(kind, 30))
         for x, _ in stream(kind, 5):
             predicted = model.predict_one(x)
@@ -574,9 +588,9 @@ class TestExtremes:
         model = model_of(kind)
         for _, y in stream(kind, 30):
             model.learn_one({}, y)
-        assert model.network.n_inputs == 0
+        assert model.ensemble.n_inputs == 0
         learn(model, stream(kind, 30))
-        assert model.network.n_inputs == 3
+        assert model.ensemble.n_inputs == 3
         assert model.predict_one({}) is not None
 
     def test_rows_without_targets(self) -> None:

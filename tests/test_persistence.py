@@ -50,10 +50,12 @@ def learn(model: Any, rows: Rows) -> Any:
 
 def weights(model: Any) -> list[bytes]:
     """All that was learnt, to the last bit."""
-    mixture, moments = model.network.mixture, model.scaler.moments
-    arrays = [*model.network.weights, moments.count, moments.mean, moments.squares]
-    if mixture is not None:
-        arrays += [mixture.weights, mixture.shares]
+    moments, ensemble = model.scaler.moments, model.ensemble
+    arrays = [moments.count, moments.mean, moments.squares, ensemble.shares]
+    for network in ensemble.networks:
+        arrays += network.weights
+        if network.mixture is not None:
+            arrays += [network.mixture.weights, network.mixture.shares]
     return [as_numpy(w).tobytes() for w in arrays]
 
 
@@ -111,8 +113,8 @@ class TestClones:
         rows = stream(kind, 60)
         model = learn(kind(**settings), rows)
         fresh = model.clone()
-        assert fresh.network.n_inputs == 0
-        assert fresh.network.n_outputs == 0
+        assert fresh.ensemble.n_inputs == 0
+        assert fresh.ensemble.n_outputs == 0
         assert fresh._get_params() == model._get_params()
         same(learn(fresh, rows), model)
 
@@ -154,7 +156,7 @@ class TestMutate:
         settings = {"gamma": 1.0, name: value}
         network = LiftedNetwork(report.before.weights, loss=kind._loss, **settings)
         network.step(np.atleast_2d(report.before.inputs[0]), np.atleast_2d(report.targets))
-        for w, expected in zip(model.network.weights, network.weights, strict=True):
+        for w, expected in zip(model.ensemble.networks[0].weights, network.weights, strict=True):
             assert w.tobytes() == expected.tobytes()
         same(learn(model, rows[31:]), learn(twin, rows[30:]))
 
@@ -170,7 +172,7 @@ class TestMutate:
         pipeline = compose.Pipeline(preprocessing.StandardScaler(), kind(hidden=(8,)))
         learn(pipeline, rows[:20])
         pipeline.mutate({kind.__name__: {"gamma": 7.0}})
-        assert pipeline[kind.__name__].network.gamma == (7.0, 7.0)
+        assert pipeline[kind.__name__].ensemble.networks[0].gamma == (7.0, 7.0)
         learn(pipeline, rows[20:])
 
     @pytest.mark.parametrize(

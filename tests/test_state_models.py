@@ -401,7 +401,11 @@ def test_weights_go_on_bit_for_bit(dtype: str) -> None:
         restored = stored(original, FenchelClassifier(hidden=(32, 16), dtype=dtype))
         for model in (original, restored):
             learnt(model, second, seed + 1)
-        for w, v in zip(original.network.weights, restored.network.weights, strict=True):
+        for w, v in zip(
+            original.ensemble.networks[0].weights,
+            restored.ensemble.networks[0].weights,
+            strict=True,
+        ):
             assert type(w) is type(v)
             assert np.asarray(w).tobytes() == np.asarray(v).tobytes()
 
