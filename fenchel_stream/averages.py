@@ -12,7 +12,7 @@ from math import exp
 
 import numpy as np
 
-from fenchel_stream import kernels
+from fenchel_stream import kernels, row_kernels
 from fenchel_stream.arrays import Array, append_to_each, as_array, namespace
 from fenchel_stream.experts import WORST, Experts
 from fenchel_stream.losses import Loss
@@ -80,9 +80,7 @@ class Averages(Experts):
 
     def follow(self, weights: Sequence[Array], rows: int) -> None:
         """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""
-        self.learnt += rows
-        # The plain average, until it would look back on more rows than the horizon.
-        steps = tuple(max(1.0 - exp(-rows / h), rows / self.learnt) for h in HORIZONS)
+        steps = self._steps(rows)
         for averages, w in zip(self.weights, weights, strict=True):
             if namespace(w) is np:
                 kernels.move_towards(averages, w, steps)
@@ -90,6 +88,26 @@ class Averages(Experts):
             # Numbers and no array of them: to copy one to a GPU is to wait for it.
             for average, step in zip(averages, steps, strict=True):
                 average.lerp_(w, step)
+
+    def follow_row(
+        self, kinds: tuple[int, int], target: Array, a: Array, said: Array, weights: Sequence[Array]
+    ) -> Array:
+        """Do both for a row `a` (1 + inputs,), by compiled loops.
+
+        `kinds` are the codes of activation and loss, `said` is what the network said before, and
+        `weights` are its weights after the row. Return what all together said before.
+        """
+        predicted, self.shares, self.level = row_kernels.follow(
+            kinds, *self._row(), self._steps(1), target, a, said, tuple(weights),
+            tuple(self.weights), self.shares,
+        )  # fmt: skip
+        return predicted
+
+    def _steps(self, rows: int) -> tuple[float, ...]:
+        """Count rows; return how far each average goes towards the weights after them."""
+        self.learnt += rows
+        # The plain average, until it would look back on more rows than the horizon.
+        return tuple([max(1.0 - exp(-rows / h), rows / self.learnt) for h in HORIZONS])
 
     def grow_inputs(self, columns: Array) -> None:
         """Append inputs with weights `columns` (units x k)."""

@@ -131,9 +131,9 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
             for label in new:
                 self.classes[label] = len(self.classes)
             self.ensemble.grow_outputs(len(new))
-        targets = np.zeros((len(y), len(self.classes)), self.dtype)
-        places = [self.classes[label] for label in y]
-        targets[np.arange(len(y)), places] = 1.0
+        count = len(self.classes)
+        targets = np.zeros((len(y), count), self.dtype)
+        targets.put([row * count + self.classes[label] for row, label in enumerate(y)], 1.0)
         return targets
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from math import isnan
 from typing import Any
 
 import numpy as np
 
-from fenchel_stream.arrays import Array, as_array, namespace
+from fenchel_stream.arrays import Array, as_array, stacked
 from fenchel_stream.averages import sample
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.experts import Experts
@@ -120,18 +121,20 @@ class Ensemble(Experts):
         y
             Targets (m x outputs). What is NaN is not told, and each network keeps its own.
         """
-        missing = np.isnan(y)
-        some_missing = bool(missing.any())
+        # The cheapest question that only NaN answers with NaN.
+        missing = np.isnan(y) if isnan(np.vdot(y, y)) else None
         reports = []
         for network in self.networks:
-            own = network.outputs(a, averaged=False) if some_missing else None
-            reports.append(network.step(a, np.where(missing, own, y) if some_missing else y))
+            told = y
+            if missing is not None:
+                told = np.where(missing, network.outputs(a, averaged=False), y)
+            reports.append(network.step(a, told))
         if len(reports) > 1:
-            self._score(reports, missing if some_missing else None)
+            self._score(reports, missing)
         return reports[0]
 
     def _score(self, reports: list[StepReport], missing: Array | None) -> None:
-        said = namespace(self.shares).stack([report.predicted for report in reports])
+        said = stacked([report.predicted for report in reports])
         targets, loss = reports[0].targets, self.networks[0].loss
         if targets.ndim == 1:
             if missing is not None:
@@ -150,7 +153,7 @@ class Ensemble(Experts):
         if len(self.networks) == 1:
             return self.networks[0].outputs(a)
         each = [network.outputs(a, like=self.shares) for network in self.networks]
-        return as_array(self.average(namespace(self.shares).stack(each)), like=a)
+        return as_array(self.average(stacked(each)), like=a)
 
     @property
     def n_inputs(self) -> int:

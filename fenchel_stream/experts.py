@@ -96,12 +96,13 @@ class Experts:
 
     def score_row(self, loss: int, target: Array, outputs: Array) -> None:
         """Do the same for a row (experts x outputs), by compiled loops; `loss` is its code."""
-        most = inf if self.rows < SETTLED else self.rows * (self.level + TINY)
+        self.shares, self.level = kernels.score(loss, *self._row(), target, outputs, self.shares)
+
+    def _row(self) -> tuple[tuple[float, float, float, float], tuple[float, int, float]]:
+        """Count a row; return what `kernels.score` takes of the constants and of the level."""
+        most = inf if self.rows < SETTLED else float(self.rows * (self.level + TINY))
         self.rows = min(self.rows + 1, HORIZON)
-        self.shares, self.level = kernels.score(
-            loss, ETA, SPREAD, WORST, TINY, most, self.rows, self.level,
-            target, outputs, self.shares,
-        )  # fmt: skip
+        return (ETA, SPREAD, WORST, TINY), (most, self.rows, float(self.level))
 
     def average(self, values: Array) -> Array:
         """Return the average of the experts' `values` by their shares."""

@@ -73,50 +73,6 @@ def _apply(w: Array, x: Array, u: Array) -> None:
 
 
 @compiled
-def output(w: Array, a: Array) -> Array:
-    """Return the pre-activation ``W a`` of the row `a`."""
-    u = np.empty(w.shape[0], w.dtype)
-    _apply(w, a, u)
-    return u
-
-
-@compiled
-def hidden(activation: int, w: Array, a: Array) -> tuple[Array, Array]:
-    """Return ``u = W a`` and the input ``[1, phi(u)]`` of the layer above."""
-    u, above = np.empty(w.shape[0], w.dtype), np.empty(w.shape[0] + 1, w.dtype)
-    _apply(w, a, u)
-    above[0] = 1.0
-    for i in range(u.shape[0]):
-        above[i + 1] = _phi(activation, u[i])
-    return u, above
-
-
-@compiled
-def hidden_each(activation: int, w: Array, a: Array) -> Array:
-    """Return the inputs of the layer above for each of a stack of weights `w`.
-
-    `a` has a row for each of them, or one for all.
-    """
-    above = np.empty((w.shape[0], w.shape[1] + 1), w.dtype)
-    for e in range(w.shape[0]):
-        above[e, 0] = 1.0
-        _apply(w[e], a[e % a.shape[0]], above[e, 1:])
-        for i in range(1, above.shape[1]):
-            above[e, i] = _phi(activation, above[e, i])
-    return above
-
-
-@compiled
-def outputs_each(w: Array, a: Array, first: Array) -> Array:
-    """Return the pre-activations for each of a stack of weights `w`, behind the row `first`."""
-    u = np.empty((1 + w.shape[0], w.shape[1]), w.dtype)
-    u[0] = first
-    for e in range(w.shape[0]):
-        _apply(w[e], a[e % a.shape[0]], u[e + 1])
-    return u
-
-
-@compiled
 def _loss(kind: int, y: Array, u: Array) -> float:
     total = 0.0
     if kind == 0:
@@ -316,21 +272,19 @@ def x_step(
 @compiled
 def score(
     loss: int,
-    eta: float,
-    spread: float,
-    worst: float,
-    tiny: float,
-    most: float,
-    rows: int,
-    level: float,
+    constants: tuple[float, float, float, float],
+    usual: tuple[float, int, float],
     y: Array,
     outputs: Array,
     shares: Array,
 ) -> tuple[Array, float]:
     """Return shares and level after a row: `experts.Experts.score`.
 
-    The row counts as `most` in the level, which is of `rows` rows from then on.
+    The `constants` are eta, the spread, the worst and the tiniest loss; `usual` is what the row
+    counts at most in the level, the rows of which that is from then on, and the level.
     """
+    eta, spread, worst, tiny = constants
+    most, rows, level = usual
     count = shares.shape[0]
     losses, moved = np.empty(count), np.empty(count, shares.dtype)
     typical = 0.0

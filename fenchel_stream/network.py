@@ -336,7 +336,9 @@ class LiftedNetwork:
         descent = Descent(self, targets, now.copy(), now)
         for block in self.schedule:
             descent.move(block)
-        self._take(now, rows=len(a))
+        if self.averages is not None:
+            self.averages.follow(now.weights, len(a))
+        self._take(now)
         return StepReport(descent, predicted)
 
     def _learn_row(self, row_step: RowStep, a: Array, y: Array) -> StepReport:
@@ -344,10 +346,9 @@ class LiftedNetwork:
         before, now = row_step.learn(self.weights, self.mixture, a[0], targets)
         predicted = None
         if self.averages is not None:
-            said = row_step.side_by_side(self.averages, a[0], before.outputs[-1])
-            predicted = self.averages.average(said)
-            self.averages.score_row(self.loss.code, targets, said)
-        self._take(now, rows=1)
+            said = before.outputs[-1]
+            predicted = self.averages.follow_row(row_step.kinds, targets, a[0], said, now.weights)
+        self._take(now)
         return StepReport(Descent(self, targets, before, now), predicted)
 
     def fit(
@@ -395,11 +396,7 @@ class LiftedNetwork:
         placed = self._placed(a)
         others = self.averages if averaged else None
         if self.row_step is not None and len(placed) == 1:
-            outputs = self.row_step.forward(self.weights, placed[0])[1][-1]
-            if others is not None:
-                said = self.row_step.side_by_side(others, placed[0], outputs)
-                outputs = others.average(said)
-            outputs = outputs[None]
+            outputs = self.row_step.outputs(self.weights, others, placed[0])[None]
         else:
             outputs = self.feed_forward(placed).outputs[-1]
             if others is not None:
@@ -412,12 +409,10 @@ class LiftedNetwork:
         others = [self.feed_forward(a, weights).outputs[-1] for weights in every]
         return namespace(outputs).stack([outputs, *others])
 
-    def _take(self, now: Variables, rows: int) -> None:
+    def _take(self, now: Variables) -> None:
         self.weights = list(now.weights)  # the report keeps the other list as it is
         if self.mixture is not None:
             self.mixture.weights = now.candidates
-        if self.averages is not None:
-            self.averages.follow(self.weights, rows)
 
     def objective(self, X: Array, Y: Array) -> float:
         """Return the objective at the feed-forward point: loss, summed over rows, and decay."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fenchel_stream import kernels
+from fenchel_stream import row_kernels
 from fenchel_stream.arrays import Array
 from fenchel_stream.averages import Averages
 from fenchel_stream.mixture import GammaMixture
@@ -30,24 +30,25 @@ class RowStep:
     """
 
     def __init__(self, network: LiftedNetwork) -> None:
-        activation, loss = network.activation, network.loss
+        activation, loss, dtype = network.activation, network.loss, network.dtype
         self.kinds = activation.code, loss.code
-        self.schedule = network.schedule
+        self.blocks = np.array([(block == "W", layer) for block, layer in network.schedule])
+        # By layer; a lam of 0 stands for the output loss.
+        self.lam = np.array([*network.lam, 0.0])
+        self.slope = activation.curvature
+        curvatures = [lam * activation.curvature for lam in network.lam]
+        self.curvatures = np.array([*curvatures, loss.curvature])
+        gammas = [np.array([gamma], dtype) for gamma in network.gamma]
+        self.none = np.empty((0, 0, 0), dtype), np.empty(0, dtype)
+        if network.mixture is not None:
+            gammas[-1] = np.ravel(network.mixture.gammas)
+        self.gammas = tuple(gammas)
+        self.rho = np.array(network.rho)
         self.in_samples = network.gamma_unit == "sample"
         self.iterations = (
             network.w_iterations or W_ITERATIONS,
             network.x_iterations or X_ITERATIONS,
         )
-        # By layer; a lam of 0 stands for the output loss.
-        self.lam = (*network.lam, 0.0)
-        self.slope = activation.curvature
-        self.curvatures = [lam * activation.curvature for lam in network.lam] + [loss.curvature]
-        dtype = network.dtype
-        self.gammas = [np.array([gamma], dtype) for gamma in network.gamma]
-        if network.mixture is not None:
-            self.gammas[-1] = np.ravel(network.mixture.gammas)
-        self.rho = network.rho
-        self.alone = np.ones(1, dtype)
 
     @staticmethod
     def serves(network: LiftedNetwork) -> bool:
@@ -56,25 +57,13 @@ class RowStep:
         layers = all(layer.compiled for layer in network.layers)
         return min(codes) >= 0 and layers and network.device == "cpu"
 
-    def forward(self, weights: Sequence[Array], a: Array) -> tuple[list[Array], list[Array]]:
-        """Return the inputs and the outputs of all layers for the row `a` (1 + inputs,)."""
-        inputs, outputs = [a], []
-        for w in weights[:-1]:
-            u, a = kernels.hidden(self.kinds[0], w, a)
-            outputs.append(u)
-            inputs.append(a)
-        outputs.append(kernels.output(weights[-1], a))
-        return inputs, outputs
-
-    def side_by_side(self, averages: Averages, a: Array, outputs: Array) -> Array:
-        """Return `outputs`, the network's for the row `a`, with those of its averages behind them.
-
-        They are (1 + averages) x outputs.
-        """
-        each = a[None]
-        for w in averages.weights[:-1]:
-            each = kernels.hidden_each(self.kinds[0], w, each)
-        return kernels.outputs_each(averages.weights[-1], each, outputs)
+    def outputs(self, weights: Sequence[Array], averages: Averages | None, a: Array) -> Array:
+        """Return the outputs for the row `a` (1 + inputs,), with those of `averages` if any."""
+        if averages is None:
+            return row_kernels.outputs(self.kinds[0], tuple(weights), a)
+        return row_kernels.averaged_outputs(
+            self.kinds[0], tuple(weights), tuple(averages.weights), averages.shares, a
+        )
 
     def learn(
         self, weights: list[Array], mixture: GammaMixture | None, a: Array, y: Array
@@ -83,41 +72,26 @@ class RowStep:
 
         The shares of `mixture` are moved; the weights are left to the caller.
         """
-        inputs, outputs = self.forward(weights, a)
-        now = Variables(list(weights), inputs, outputs, [a, *outputs[:-1]], {})
+        old = tuple(weights)
+        inputs = (a, *[np.empty(1 + len(w), a.dtype) for w in old[:-1]])
+        outputs = tuple([np.empty(len(w), a.dtype) for w in old])
+        row_kernels.forward(self.kinds[0], old, inputs, outputs)
+        before = Variables(weights, list(inputs), list(outputs), [], {})
+        candidates, shares = self.none
         if mixture is not None:
-            mixture.score_row(self.kinds[1], y, mixture.weights @ inputs[-1])
-            now.candidates, now.shares = mixture.weights, mixture.shares
-        before = now.copy()
-        last = len(weights) - 1
-        for block, layer in self.schedule:
-            mixed = mixture is not None and layer == last
-            move = self._move_w if block == "W" else self._move_x
-            move(layer, mixed, y if layer == last else now.inputs[layer + 1][1:], now, before)
+            candidates = mixture.weights
+            mixture.score_row(self.kinds[1], y, candidates @ inputs[-1])
+            shares = mixture.shares
+            before.candidates, before.shares = candidates, shares
+        new, moved = tuple([w.copy() for w in old]), (a, *[x.copy() for x in inputs[1:]])
+        us, stack = tuple([u.copy() for u in outputs]), candidates.copy()
+        sources = (a, *[np.empty_like(u) for u in outputs[:-1]])
+        row_kernels.descend(
+            self.kinds, self.blocks, self.lam, self.curvatures, self.slope, self.gammas, self.rho,
+            self.in_samples, self.iterations, y, old, inputs, candidates, shares,
+            new, moved, us, sources, stack,
+        )  # fmt: skip
+        now = Variables(list(new), list(moved), list(us), list(sources), {})
+        if mixture is not None:
+            now.candidates, now.shares = stack, shares
         return before, now
-
-    def _move_w(
-        self, layer: int, mixed: bool, target: Array, now: Variables, before: Variables
-    ) -> None:
-        w0, w, shares = before.weights[layer][None], now.weights[layer][None], self.alone
-        if mixed:
-            w0, w, shares = before.candidates, now.candidates, now.shares
-        stack, now.weights[layer], now.outputs[layer] = kernels.w_step(
-            *self.kinds, self.lam[layer], self.curvatures[layer], self.gammas[layer],
-            self.rho[layer], self.in_samples, self.iterations[0], target, before.inputs[layer],
-            now.inputs[layer], w0, w, shares,
-        )  # fmt: skip
-        if mixed:
-            now.candidates = stack
-
-    def _move_x(
-        self, layer: int, mixed: bool, target: Array, now: Variables, before: Variables
-    ) -> None:
-        w, shares = now.weights[layer][None], self.alone
-        if mixed:
-            w, shares = now.candidates, now.shares
-        now.sources[layer], now.inputs[layer], now.outputs[layer] = kernels.x_step(
-            *self.kinds, self.lam[layer], self.slope * self.curvatures[layer], self.lam[layer - 1],
-            self.iterations[1], target, now.outputs[layer - 1], now.sources[layer],
-            now.inputs[layer], w, shares, now.weights[layer],
-        )  # fmt: skip
