@@ -60,7 +60,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     >>> from fenchel_stream import FenchelClassifier
     >>> model = FenchelClassifier()
     >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
-    Accuracy: 89.35%
+    Accuracy: 89.27%
     """
 
     _loss = "cross_entropy"

@@ -25,6 +25,10 @@ from fenchel_stream.report import StepReport
 LAM = {"top_down": 0.01, "paper": 0.1}
 """Lambda where it is ``auto``, by the order."""
 
+INNER = ((None, None), (2, 1))
+"""Inner steps for X and for W of the first and of the second network: the defaults of
+`LiftedNetwork`, and what is enough in the paper's order, where more gained nothing."""
+
 
 class Ensemble(Experts):
     """One network, or where order and gamma are ``auto`` one in each order.
@@ -75,7 +79,10 @@ class Ensemble(Experts):
         **settings: Any,
     ) -> None:
         every = _each(len(sizes) - 1, lam, gamma, rho, alternations, order)
-        self.networks = [LiftedNetwork.dense(sizes, **one, **settings) for one in every]
+        self.networks = [
+            LiftedNetwork.dense(sizes, x_iterations=x, w_iterations=w, **one, **settings)
+            for one, (x, w) in zip(every, INNER, strict=False)
+        ]
         self._share()
 
     def _share(self) -> None:
@@ -107,6 +114,8 @@ class Ensemble(Experts):
             networks = [networks[0], deepcopy(networks[0])]
         for network, one in zip(networks, every, strict=True):
             network.configure(**one)
+        for network, (x, w) in zip(networks, INNER, strict=False):
+            network.iterate(x, w)
         if len(networks) != len(self.networks):
             self.networks = networks
             self._share()
@@ -123,12 +132,14 @@ class Ensemble(Experts):
         """
         # The cheapest question that only NaN answers with NaN.
         missing = np.isnan(y) if isnan(np.vdot(y, y)) else None
-        reports = []
+        reports: list[StepReport] = []
         for network in self.networks:
             told = y
             if missing is not None:
                 told = np.where(missing, network.outputs(a, averaged=False), y)
-            reports.append(network.step(a, told))
+            # The metric of the input depends on lambda only where there is decay.
+            known = reports[0].after.metrics if reports and not network.rho[0] else {}
+            reports.append(network.step(a, told, known.get(0)))
         if len(reports) > 1:
             self._score(reports, missing)
         return reports[0]

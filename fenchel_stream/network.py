@@ -31,6 +31,7 @@ from fenchel_stream.mixture import GammaMixture
 from fenchel_stream.report import StepReport
 from fenchel_stream.row_step import RowStep
 from fenchel_stream.settings import block_order, per_layer
+from fenchel_stream.solvers import ProximalMetric
 from fenchel_stream.variables import Variables
 
 LARGEST = 1e15
@@ -185,6 +186,11 @@ class LiftedNetwork:
             self.averages = Averages(self.weights)
         self.row_step = RowStep(self) if RowStep.serves(self) else None
 
+    def iterate(self, x_iterations: int | None, w_iterations: int | None) -> None:
+        """Set the inner steps of the two solvers."""
+        self.x_iterations, self.w_iterations = x_iterations, w_iterations
+        self.row_step = RowStep(self) if RowStep.serves(self) else None
+
     @classmethod
     def dense(cls, sizes: Sequence[int], *, seed: int = 0, **settings: Any) -> LiftedNetwork:
         """Return a network of dense layers with Xavier weights (Glorot & Bengio, 2010).
@@ -315,12 +321,17 @@ class LiftedNetwork:
                 )
         return a, y
 
-    def step(self, a: Array, y: Array) -> StepReport:
-        """Learn a batch whose input `a` carries its column of ones and was checked."""
+    def step(self, a: Array, y: Array, metric: ProximalMetric | None = None) -> StepReport:
+        """Learn a batch whose input `a` carries its column of ones and was checked.
+
+        `metric` is that of layer 0, where it is known.
+        """
         a = self._placed(a)
         if self.row_step is not None and len(a) == 1:
             return self._learn_row(self.row_step, a, as_array(y, like=a))
         now = self.feed_forward(a)
+        if metric is not None:
+            now.metrics[0] = metric
         targets = self.loss.encode(as_array(y, like=a), now.outputs[-1])
         if self.mixture is not None:
             now.candidates = self.mixture.weights

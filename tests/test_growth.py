@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.arrays import as_numpy
+from fenchel_stream.ensemble import INNER
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.losses import softmax
 from fenchel_stream.network import LiftedNetwork
@@ -302,7 +303,10 @@ class TestByHand:
         first, second, _ = model.ensemble.networks[0].weights
         columns = [model._first_weights(name) for name in "abc"]
         begin = [np.column_stack([first, *columns]), second, np.zeros((2, 6))]
-        networks = [LiftedNetwork(begin, order=order, **settings) for order in orders]
+        networks = [
+            LiftedNetwork(begin, order=order, x_iterations=x, w_iterations=w, **settings)
+            for order, (x, w) in zip(orders, INNER, strict=False)
+        ]
         for X, y, matrix, scaled in self.batches("classifier"):
             inputs = scaled if scale else matrix
             model.learn_many(X, pl.Series(y))

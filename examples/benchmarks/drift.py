@@ -26,7 +26,8 @@ import torch
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from fenchel_stream import LiftedNetwork
+from fenchel_stream.arrays import with_ones
+from fenchel_stream.ensemble import Ensemble
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = [784, 300, 10]
@@ -37,19 +38,19 @@ GAMMAS: dict[str, Any] = {"fenchel-stream": {}, "fenchel-stream, gamma fixed": {
 
 
 class Lifted:
-    """Our network."""
+    """What our classifier learns by."""
 
     def __init__(self, **settings: Any) -> None:
-        self.network = LiftedNetwork.dense(SIZES, seed=SEED, **settings)
+        self.ensemble = Ensemble(SIZES, seed=SEED, **settings)
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the most probable classes."""
-        outputs: torch.Tensor = self.network.predict(x)
+        outputs: torch.Tensor = torch.from_numpy(self.ensemble.outputs(with_ones(x.numpy())))
         return outputs.argmax(1)
 
     def learn(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Learn one batch."""
-        self.network.learn_batch(x, y)
+        self.ensemble.step(with_ones(x.numpy()), y.numpy())
 
 
 class Gradient:

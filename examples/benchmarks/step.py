@@ -23,29 +23,33 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from fenchel_stream import FenchelClassifier, estimator
+from fenchel_stream import FenchelClassifier, estimator, row_kernels
 from fenchel_stream.averages import Averages
 from fenchel_stream.descent import Descent
 from fenchel_stream.estimator import FenchelEstimator
 from fenchel_stream.experts import Experts
 from fenchel_stream.network import LiftedNetwork
-from fenchel_stream.row_step import RowStep
 from fenchel_stream.scaling import FeatureScaler
 
 RESULTS = Path(__file__).parent / "results"
 PASSES = 9
 COMMAND = "`OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.step`"
 
+BLOCKS = "by block"
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "numbers from rows or frames": [(estimator, "row_values"), (estimator, "frame_values")],
     "means and deviations": [(FeatureScaler, "update")],
     "scaled input": [(FenchelEstimator, "_input")],
     "targets": [(FenchelClassifier, "_targets")],
-    "feed-forward": [(RowStep, "forward"), (LiftedNetwork, "feed_forward")],
+    "feed-forward": [(row_kernels, "forward"), (LiftedNetwork, "feed_forward")],
     "shares": [(Experts, "score"), (Experts, "score_row"), (Averages, "score")],
-    "outputs of the averages": [(RowStep, "side_by_side"), (LiftedNetwork, "_side_by_side")],
-    "weights averaged": [(Averages, "follow")],
-    "W-steps, X-steps": [(RowStep, "_move_w"), (RowStep, "_move_x"), (Descent, "move")],
+    "averages, their outputs and weights": [
+        (Averages, "follow"),
+        (Averages, "follow_row"),
+        (LiftedNetwork, "_side_by_side"),
+    ],
+    "W- and X-steps": [(row_kernels, "descend")],
+    BLOCKS: [(Descent, "move")],
 }
 TOTAL = "all of it"
 
@@ -61,8 +65,9 @@ def stopwatches(spent: Counter[str]) -> Iterator[None]:
             if running:
                 return function(*arguments, **named)
             name = stage
-            if stage.startswith("W-steps"):
-                name = _block(function.__name__, arguments)
+            if stage == BLOCKS:
+                kind, layer = arguments[1]
+                name = f"{kind}-step of layer {layer}"
             running.append(name)
             begin = time.perf_counter_ns()
             try:
@@ -79,15 +84,6 @@ def stopwatches(spent: Counter[str]) -> Iterator[None]:
                 function = vars(owner)[name]
                 stack.enter_context(mock.patch.object(owner, name, watched(stage, function)))
         yield
-
-
-def _block(function: str, arguments: tuple[Any, ...]) -> str:
-    """Return the name of a block as the paper has it."""
-    if function == "move":
-        kind, layer = arguments[1]
-    else:
-        kind, layer = function[-1].upper(), arguments[1]
-    return f"{kind}-step of layer {layer}"
 
 
 def profile(learn: Callable[[], None], steps: int) -> dict[str, float]:

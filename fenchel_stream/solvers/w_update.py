@@ -133,4 +133,6 @@ def w_update(
     for _ in range(iterations):
         q = inverse @ (u - base - scale * term.gradient(u))
         u = base + gram @ q
-    return w0 + q.mT @ a, u
+    w = q.mT @ a
+    w += w0  # where the product is, which saves a pass over fresh memory
+    return w, u
