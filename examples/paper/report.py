@@ -71,19 +71,23 @@ def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) 
     drawing, ax = plt.subplots(figsize=(7.0, 5.2), layout="constrained")
     right = max(runs[0]["passes"] for _, _, runs in shown)
     ends = []
-    for number, (name, entry, runs) in enumerate(shown):
+    for number, (name, _, runs) in enumerate(shown):
         curves = np.array([run["accuracy"] for run in runs])
         passes, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
         ax.plot(passes, mean, color=f"C{number}", label=f"{name}: {mean[-1]:.4f}")
         ax.fill_between(passes, curves.min(0), curves.max(0), color=f"C{number}", alpha=0.2, lw=0)
         ends.append(mean[-1])
-        if entry.paper is not None:
-            # Hollow and of growing sizes: the paper gives some learners the same value.
-            style: dict[str, Any] = {"color": f"C{number}", "fillstyle": "none", "clip_on": False}
-            ax.plot([right], [entry.paper], "<", ms=6 + 3 * number, mew=1.5, **style)
-            ends.append(entry.paper)
-    low = min(ends)
-    ax.set_ylim(low - 0.6 * (max(ends) - low) - 0.005, max(ends) + 0.15 * (max(ends) - low) + 0.002)
+    papers = {number: entry.paper for number, (_, entry, _) in enumerate(shown) if entry.paper}
+    ends += papers.values()
+    low, high = min(ends), max(ends)
+    ax.set_ylim(low - 0.6 * (high - low) - 0.005, high + 0.15 * (high - low) + 0.002)
+    beside: list[float] = []
+    for number, value in papers.items():
+        # Beside the axis, and beside each other where the paper gives the same value or nearly.
+        near = sum(abs(value - other) < 0.03 * (high - low) for other in beside)
+        beside.append(value)
+        style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+        ax.plot([1.02 + 0.025 * near], [value], "<", ms=7, color=f"C{number}", **style)
     ax.set_xlim(1 if right > 1 else 0, right)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(figure.unit)
