@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from fenchel_stream.errors import DataError
+
 Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``torch.Tensor``; one computation never mixes the two."""
 
@@ -35,6 +37,26 @@ def as_array(x: Any, like: Array) -> Array:
         return x.to(like.dtype) if both else x
     x = as_numpy(x)
     return x.astype(like.dtype, copy=False) if x.dtype.kind == like.dtype.kind == "f" else x
+
+
+def as_numbers(x: Any, name: str) -> Array:
+    """Return `x`, an array, a tensor or a sequence, as an array or a tensor.
+
+    Raises
+    ------
+    DataError
+        It holds something else than numbers; the message begins with `name`.
+    """
+    if isinstance(x, torch.Tensor):
+        return x
+    try:
+        found = np.asarray(x)
+    except ValueError as error:
+        raise DataError(f"{name} is no array: {error}") from error
+    if found.dtype.kind not in "biuf":
+        what = "text" if found.dtype.kind in "SU" else found.dtype.name
+        raise DataError(f"{name} holds {what}, not numbers; classes are 0, 1, 2, ...")
+    return found
 
 
 def as_numpy(x: Any) -> Array:

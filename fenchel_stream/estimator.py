@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 from hashlib import blake2b
 from math import sqrt
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,15 @@ class FenchelEstimator:
         dtype: str = "float32",
         seed: int = 0,
     ) -> None:
+        if not isinstance(hidden, (tuple, list)):
+            raise ConfigError(f"hidden is units of each layer, as hidden=(64,), not {hidden!r}")
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
             *(("hidden", units, 1) for units in hidden),
         ):
+            if not isinstance(value, Integral):
+                raise ConfigError(f"{name} must be a whole number, not {value!r}")
             if value < least:
                 raise ConfigError(f"{name} must be at least {least}, not {value!r}")
         self.hidden = hidden

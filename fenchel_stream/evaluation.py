@@ -32,6 +32,8 @@ class Evaluation:
         Records that could not be read or had no target.
     seconds
         How long it took, reading included.
+    notes
+        What else should be known, such as how many labels found no prediction.
 
     Examples
     --------
@@ -51,16 +53,21 @@ class Evaluation:
     rows: int
     rejected: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         speed = self.rows / self.seconds if self.seconds else 0.0
-        return f"{self.figures}, {speed:,.0f} rows/s"
+        return self._line(f", {speed:,.0f} rows/s")
 
     @property
     def figures(self) -> str:
-        """The metrics, and over how many rows, as text."""
+        """The metrics, over how many rows, and the notes, as text."""
+        return self._line()
+
+    def _line(self, speed: str = "") -> str:
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
-        return f"{spell(self.metrics)} over {self.rows:,} rows{rejected}"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{spell(self.metrics)} over {self.rows:,} rows{rejected}{speed}{notes}"
 
     def to_frame(self) -> pl.DataFrame:
         """Return the curve."""

@@ -114,7 +114,7 @@ class JoinCheck:
                 rows = pl.DataFrame(height=batch.rows.height)
         kept = good.arg_true().to_list()
         part = batch if good.all() and rows is batch.rows else _part(batch, rows, kept)
-        checked = check(part)
+        checked = check(part, batch.rows.columns)
         keys, times = keys.filter(good), times.filter(good)
         if checked.numbers is not None:
             keys, times = keys[checked.numbers], times[checked.numbers]
@@ -130,6 +130,11 @@ class JoinCheck:
     def end(self) -> None:
         """Warn of what can only be known at the end."""
         self.checks["labels"].end()
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be known beside the figures of the run."""
+        return self.checks["labels"].notes
 
     def when(self, batch: Batch) -> float | None:
         """Return the time of a batch in seconds: the median of its records' times.

@@ -116,6 +116,11 @@ class LabelJoin:
         """The counts, how many predictions are ``pending``, and how many labels are ``early``."""
         return {**self.counts, "pending": self.pending, "early": self.early}
 
+    def __str__(self) -> str:
+        told = ("matched", "expired", "pending", "orphans", "duplicates", "early")
+        counts = ", ".join(f"{self.figures[k]:,} {k}" for k in told if self.figures[k])
+        return f"late labels: {counts or 'none'}"
+
     def expire(self, time: float) -> None:
         """Give up what is more than `ttl` seconds older than `time`."""
         if self.ttl is not None:

@@ -411,6 +411,7 @@ class Learner:
             rows=self.test.learnt,
             rejected=self.rejects.counts.total(),
             seconds=self.seconds,
+            notes=(*self.check.notes, *([] if self.late is None else [str(self.late.join)])),
         )
 
     def _plot(self, outcome: Evaluation) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from fenchel_stream.activations import Activation, get_activation
-from fenchel_stream.arrays import Array, append, as_array, empty, namespace, with_ones
+from fenchel_stream.arrays import Array, append, as_array, as_numbers, empty, namespace, with_ones
 from fenchel_stream.averages import Averages, rescaled, sample
 from fenchel_stream.descent import Descent
 from fenchel_stream.errors import ConfigError, DataError
@@ -141,6 +141,11 @@ class LiftedNetwork:
         self.dtype = getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype is 'float32' or 'float64', not {dtype!r}")
+        if any(np.ndim(w) != 2 for w in weights):
+            raise ConfigError(
+                "weights are a matrix per layer; LiftedNetwork.dense([10, 16, 2]) makes them of "
+                "sizes, LiftedNetwork.of of layers"
+            )
         try:
             self.weights: list[Array] = [self._placed(np.array(w)) for w in weights]
         except (AssertionError, RuntimeError) as error:  # what torch raises
@@ -305,6 +310,7 @@ class LiftedNetwork:
 
     def _checked(self, X: Array, Y: Array) -> tuple[Array, Array]:
         """Return the input of `X` with its column of ones, and targets of its own memory."""
+        X, Y = as_numbers(X, "X"), as_numbers(Y, "Y")
         with np.errstate(over="ignore"):
             a = self._placed(self._inputs(X))
             # A copy: the report reads the targets later, and the caller may reuse the array.
@@ -392,6 +398,7 @@ class LiftedNetwork:
             `fenchel_stream.lifted_prediction.lifted_outputs`. That one is of the network alone,
             without the `Averages` that predict beside it where gamma is ``auto``.
         """
+        X = as_numbers(X, "X")
         if rule == "lifted":
             return lifted_outputs(self, self._placed(self._inputs(X)), like=X)
         if rule != "feed_forward":

@@ -8,6 +8,7 @@ from collections import Counter
 import polars as pl
 
 from fenchel_stream.columns import to_categories
+from fenchel_stream.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ class Positive:
         The class; 1 and ``"1"`` are the same one, since whether it is a number or a text depends
         on the file rather than on the task.
 
+    Attributes
+    ----------
+    resumed
+        An earlier run may have seen the class: what this one misses is no proof of a mistake.
+
     Examples
     --------
     >>> import polars as pl
@@ -37,32 +43,60 @@ class Positive:
     def __init__(self, value: str | int) -> None:
         self.value = value
         self.text = to_categories(pl.Series([value]))[0][0]
-        self._others: Counter[str] | None = Counter()  # None once there is nothing to tell
+        self.resumed = False
+        self._found = self._told = False
+        self._labels = 0
+        self._others: Counter[str] = Counter()  # the classes until it is told
 
     def __call__(self, labels: pl.Series) -> pl.Series:
-        """Return which of the labels are the positive class, null where one is missing."""
+        """Return which of the labels are the positive class, null where one is missing.
+
+        Raises
+        ------
+        ConfigError
+            As `tell` does.
+        """
         text, _ = to_categories(labels)
         found: pl.Series = text == self.text
-        if self._others is not None:
-            if found.any():
-                self._others = None
-            else:
+        self._found = self._found or bool(found.any())
+        if not self._found:
+            self._labels += text.len() - text.null_count()
+            if not self._told:
                 self._others.update(text.drop_nulls().to_list())
-                if self._others.total() >= ENOUGH:
-                    self.warn()
+            if self._labels >= ENOUGH:
+                self.tell()
         return found
 
-    def warn(self) -> None:
-        """Say that no label so far was the positive class, if that is so and was not said."""
-        if not self._others:
+    @property
+    def absence(self) -> str:
+        """That no label so far was the positive class, in words; empty if that is not so."""
+        if self._found or not self._labels:
+            return ""
+        return f"none of {self._labels:,} labels was source.positive = {self.value!r}"
+
+    def tell(self) -> None:
+        """Warn that no label so far was the positive class, if that is so and was not told.
+
+        Raises
+        ------
+        ConfigError
+            There is a class that differs from it by case, white space or the form of a number.
+        """
+        if self._told or not self.absence:
             return
-        seen = ", ".join(map(repr, sorted(self._others)[:SHOWN]))
-        more = ", ..." if len(self._others) > SHOWN else ""
-        log.warning(
-            "source.positive = %r: none of the first %d labels is that class; they are: %s%s",
-            self.value,
-            self._others.total(),
-            seen,
-            more,
-        )
-        self._others = None
+        self._told = True
+        seen = sorted(self._others)
+        meant = next((one for one in seen if _plain(one) == _plain(self.text)), None)
+        if meant is not None and not self.resumed:
+            raise ConfigError(f"{self.absence}, but there is {meant!r}: name the class as it is")
+        more = ", ..." if len(seen) > SHOWN else ""
+        log.warning("%s; they are: %s%s", self.absence, ", ".join(map(repr, seen[:SHOWN])), more)
+
+
+def _plain(text: str) -> str:
+    """Return a class without what is easily mistaken in it."""
+    text = text.strip().casefold()
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

@@ -109,7 +109,7 @@ class Prequential:
         self.scores = Scores(metric, window)
         for one in self.scores.metrics:
             if not one.works_with(model):
-                raise ConfigError(f"metric {name_of(one)} does not work with {model}")
+                raise ConfigError(f"metric {name_of(one)} does not work with {_kind(model)}")
         probabilities = probabilities or self.scores.need_probabilities
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay
@@ -285,6 +285,15 @@ def _with_targets(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         if y.null_count():
             rows = rows.filter(y.is_not_null())
     return rows
+
+
+def _kind(model: base.Estimator) -> str:
+    learner = BatchModel(model, probabilities=False).last
+    if isinstance(learner, base.Classifier):
+        return f"the classifier {learner}, which needs one such as Accuracy"
+    if isinstance(learner, base.Regressor):
+        return f"the regressor {learner}, which needs one such as MAE"
+    return str(model)
 
 
 def _loss(truth: list[Any], said: Predictions) -> float:

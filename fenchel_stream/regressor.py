@@ -152,21 +152,20 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     def learn_one(self, x: Mapping[Any, Any], y: Mapping[Any, float], **kwargs: Any) -> None:
         """Learn one row, at once or when `batch_size` rows have gathered.
 
+        A target that is None or NaN is missing.
+
         Raises
         ------
         DataError
-            A feature is not a number or is infinite, or a target is not a finite number.
+            A feature is not a number or is infinite, a target is not a finite number, or `y` is
+            no dict.
         """
-        self._learn_one(x, {name: _target(value, name) for name, value in y.items()})
+        self._learn_one(x, _given(y))
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
         rows = dataframe.into_frame(y).iter_rows(named=True)
-        targets = [
-            {name: _target(value, name) for name, value in row.items() if not is_missing(value)}
-            for row in rows
-        ]
-        self._learn_many(X, targets)
+        self._learn_many(X, [_given(row) for row in rows])
 
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Hashable, float]:
         """Return a prediction for every target learnt so far."""
@@ -181,6 +180,13 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
 
 
+def _given(y: Any) -> dict[Hashable, float]:
+    """Return the targets of a row that are not missing."""
+    if not isinstance(y, Mapping):
+        raise DataError(f"several targets are a dict, as {{'up': 1.0, 'down': 2.0}}, not {y!r}")
+    return {name: _target(value, name) for name, value in y.items() if not is_missing(value)}
+
+
 def _target(y: Any, name: Hashable = None) -> float:
     try:
         number = float(y) if isinstance(y, (Real, np.bool_)) else nan
@@ -189,5 +195,5 @@ def _target(y: Any, name: Hashable = None) -> float:
     # The squares of what is larger would not be finite.
     if not abs(number) < HUGE:
         which = "the target" if name is None else f"target {name!r}"
-        raise DataError(f"{which} is {str(y)[:50]}, not a number below {HUGE:g}")
+        raise DataError(f"{which} is {repr(y)[:50]}, not a number below {HUGE:g}")
     return number

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fenchel_stream.variables import Variables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepReport:
     """Figures of one call of `LiftedNetwork.learn_batch`, computed when they are read.
 
@@ -23,6 +23,11 @@ class StepReport:
     descent: Descent
     predicted: Array | None = None
     """What the network and its `Averages` said of the batch's `averages.sample` before."""
+
+    def __repr__(self) -> str:
+        # Without the variables, which are the whole network.
+        before, after = self.objective_before, self.objective_after
+        return f"StepReport(objective_before={before:.6g}, objective_after={after:.6g})"
 
     @property
     def targets(self) -> Array:

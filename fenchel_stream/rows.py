@@ -139,8 +139,15 @@ class RowCheck:
         self._usable: set[str] = set()
         self._unusable: Counter[str] = Counter()
 
-    def __call__(self, batch: Batch) -> CheckedRows:
+    def __call__(self, batch: Batch, columns: list[str] | None = None) -> CheckedRows:
         """Check one batch.
+
+        Parameters
+        ----------
+        batch
+            What a source gave.
+        columns
+            Those that the source has, where some were left out of the batch.
 
         Raises
         ------
@@ -148,7 +155,7 @@ class RowCheck:
             A column that is needed does not exist, or its first ten values are all unusable.
         """
         rows = batch.rows
-        self._check_names(batch)
+        self._check_names(batch, columns or batch.rows.columns)
         faults: Faults = {}
         ys = [self._target(rows, name, faults) for name in self.targets if self.labelled]
         apart = self.ignore.union(self.targets)
@@ -164,12 +171,23 @@ class RowCheck:
         return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
 
     def end(self) -> None:
-        """Warn if no label was the positive class: it may be none of the stream's."""
-        if self.positive is not None:
-            self.positive.warn()
+        """Warn if no label was the positive class: it may be none of the stream's.
 
-    def _check_names(self, batch: Batch) -> None:
-        columns = batch.rows.columns
+        Raises
+        ------
+        ConfigError
+            It was written in another way than the stream does.
+        """
+        if self.positive is not None:
+            self.positive.tell()
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be known beside the figures of the run."""
+        absence = "" if self.positive is None else self.positive.absence
+        return [absence] if absence else []
+
+    def _check_names(self, batch: Batch, columns: list[str]) -> None:
         if batch.fixed_columns:
             for part, names in (
                 ("target", self.targets if self.labelled else []),
@@ -193,6 +211,7 @@ class RowCheck:
         if self.kind == "classification":
             y, wrong = _classes(column)
             if self.positive is not None:
+                self.positive.resumed = self.resumed
                 y = self.positive(y)
         else:
             y, wrong = to_numbers(column)

@@ -112,7 +112,12 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
         for j, column in enumerate(X.iter_columns()):
             values[:, j] = column.to_numpy()
     else:
-        frame = dataframe.into_frame(X)
+        try:
+            frame = dataframe.into_frame(X)
+        except TypeError as error:
+            raise DataError(
+                f"X is of type {type(X).__name__}, and must be a frame of polars, pandas or pyarrow"
+            ) from error
         names, values = tuple(frame.columns), _converted(frame)
     with np.errstate(over="ignore"):  # huge values are clipped below
         if np.abs(values).sum() < LARGEST:

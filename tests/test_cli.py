@@ -87,10 +87,14 @@ class TestExitCodes:
                 ["--set", "metrics.names=['Acuracy']"],
                 r"river\.metrics has no metric 'Acuracy', did you mean Accuracy\?",
             ),
-            (["--set", "metrics.names=['MAE']"], r"metric MAE does not work with"),
+            (
+                ["--set", "metrics.names=['MAE']"],
+                r"MAE does not work with the classifier F.*, which needs .* Accuracy",
+            ),
             (["--set", "metrics.names=['F1']"], r'as in source\.positive = "(yes|no)"'),
             (["--set", "features.ignore=['y']"], r"column 'y' is two of target, one_hot and ig"),
             (["--plot", "plot.abc"], r"plot plot\.abc: "),
+            (["--positive", "no", "--set", "source.positive=yes"], r"leave one out"),
             (["--metrics-port", "70000"], r"metrics cannot be served at 127\.0\.0\.1, port 70000"),
         ],
     )
@@ -100,6 +104,18 @@ class TestExitCodes:
         assert err.startswith("fenchel-stream: ")
         assert re.search(message, err)
         assert err.count("\n") == 1, "one line, and no traceback"
+
+    def test_0_and_a_positive_class_that_never_came(self, run: Any) -> None:
+        code, out, err = run("--positive", "maybe")
+        assert code == 0
+        told = "none of 57 labels was source.positive = 'maybe'"
+        assert out.endswith(f" rows/s; {told}\n")
+        assert f"{told}; they are: 'no', 'yes'" in err
+
+    def test_2_a_positive_class_in_other_letters(self, run: Any) -> None:
+        code, out, err = run("--positive", "YES")
+        assert (code, out) == (2, "")
+        assert "none of 57 labels was source.positive = 'YES', but there is 'yes'" in err
 
     @pytest.mark.parametrize("command", ["run", "check"])
     def test_2_nothing_to_learn(self, command: str, capsys: Capture) -> None:
@@ -187,10 +203,8 @@ class TestExitCodes:
 
 
 class TestFlags:
-    def test_flags_go_over_settings_and_settings_over_the_file(
-        self, run: Any, tmp_path: Path
-    ) -> None:
-        assert run("--limit", "40", "--set", "run.limit=20", run={"limit": 5})[0] == 0
+    def test_flags_and_settings_go_over_the_file(self, run: Any, tmp_path: Path) -> None:
+        assert run("--limit", "40", "--set", "run.limit=40", run={"limit": 5})[0] == 0
         assert kept(tmp_path).meta["records"] == 40
         assert run("--set", "run.limit=60", "--set", "run.limit=50", run={"limit": 5})[0] == 0
         assert kept(tmp_path).meta["records"] == 60, "up to the end of a batch"

@@ -526,7 +526,7 @@ BAD_ROWS: list[Row] = [{"a": math.inf}, {"a": "text", "new": 1.0}, {"new": 1.0, 
 BAD_LABELS: dict[str, list[Any]] = {
     "classifier": [None, math.nan, np.float64("nan"), pd.NA, [1]],
     "regressor": [None, math.nan, math.inf, "1", 1e300, 10**400, pd.NA],
-    "targets": [{"u": None}, {"u": 1.0, "v": math.nan}, {"w": "x"}, {"u": -1e300}],
+    "targets": [{"u": math.inf}, {"w": "x"}, {"u": -1e300}, 5, None],
 }
 
 
@@ -571,6 +571,25 @@ class TestRefusals:
             with pytest.raises(DataError):
                 model.learn_many(X, pl.Series(missing))
         assert pickle.dumps(model) == before
+
+
+class TestKindsOfArguments:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"hidden": 64}, r"as hidden=\(64,\), not 64"),
+            ({"hidden": "64"}, r"as hidden=\(64,\), not '64'"),
+            ({"hidden": (1.5,)}, "hidden must be a whole number, not 1.5"),
+            ({"seed": None}, "seed must be a whole number, not None"),
+        ],
+    )
+    def test_settings_of_another_kind(self, settings: Any, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            FenchelClassifier(**settings)
+
+    def test_many_rows_that_are_no_frame(self) -> None:
+        with pytest.raises(DataError, match="X is of type ndarray, and must be a frame of polars"):
+            FenchelClassifier().learn_many(np.ones((2, 2)), [0, 1])
 
 
 class TestExtremes:

@@ -75,6 +75,18 @@ def assert_conserved(found: dict[str, int]) -> None:
 
 
 class TestRun:
+    def test_its_last_line_tells_what_was_lost(self, tmp_path: Path) -> None:
+        changes = write(tmp_path, 300)
+        changes["labels"] |= {"ttl": 60.0}
+        found = str(learn(tmp_path, f"jsonl:{tmp_path / 'events.jsonl'}", **changes))
+        kept = figures(tmp_path)[-1]
+        assert kept["expired"]
+        assert kept["orphans"]
+        told = ("matched", "expired", "pending", "orphans", "duplicates", "early")
+        assert found.partition("; late labels: ")[2].split(", ") == [
+            f"{kept[name]:,} {name}" for name in told if kept[name]
+        ]
+
     def test_it_learns_what_dictionaries_say(self, tmp_path: Path) -> None:
         """Another program for the same: rows in dictionaries, one after the other."""
         changes = write(tmp_path, 300)
@@ -223,6 +235,20 @@ class TestRun:
 
 
 class TestFaults:
+    @pytest.mark.parametrize("form", ["csv", "jsonl"])
+    def test_a_target_that_labels_do_not_have(self, tmp_path: Path, form: str) -> None:
+        made = pl.DataFrame({"id": range(120), "x": 0.5, "y": "no"})
+        path = tmp_path / f"data.{form}"
+        (made.write_csv if form == "csv" else made.write_ndjson)(path)
+        with pytest.raises(DataError, match="target column 'z' does not exist; .* has: id, x, y"):
+            learn(
+                tmp_path,
+                f"{form}:{path}",
+                source={"target": "z"},
+                features={"ignore": ["y"], "one_hot": []},
+                labels={"source": f"{form}:{path}", "key": "id"},
+            )
+
     def test_a_key_that_nobody_has(self, tmp_path: Path) -> None:
         changes = write(tmp_path, 200)
         changes["labels"]["key"] = "nr"

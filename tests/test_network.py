@@ -17,6 +17,7 @@ from fenchel_stream import LiftedNetwork
 from fenchel_stream.activations import ACTIVATIONS
 from fenchel_stream.arrays import as_numpy
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.layers import Dense
 from fenchel_stream.losses import LOSSES
 from tests import oracle
 from tests.oracle import Matrix
@@ -525,6 +526,29 @@ class TestKinds:
 
 
 class TestRefusals:
+    def test_sizes_and_shapes_that_are_none(self) -> None:
+        with pytest.raises(ConfigError, match=r"LiftedNetwork\.dense\(\[10, 16, 2\]\) makes them"):
+            LiftedNetwork([10, 16, 2])
+        with pytest.raises(ConfigError, match=r"inputs is the shape .* \(10,\) or .* not 10"):
+            LiftedNetwork.of([Dense(2)], inputs=10)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("learn", ["learn_batch", "fit"])
+    def test_what_holds_no_numbers(self, learn: str) -> None:
+        network = LiftedNetwork.dense([2, 3, 2], rho=0.1)
+        with pytest.raises(DataError, match="Y holds text, not numbers"):
+            getattr(network, learn)(np.ones((2, 2)), ["a", "b"])
+        with pytest.raises(DataError, match="X holds object, not numbers"):
+            getattr(network, learn)([[1.0, None], [2.0, 3.0]], [0, 1])
+        with pytest.raises(DataError, match="X is no array"):
+            getattr(network, learn)([[1.0], [2.0, 3.0]], [0, 1])
+
+    def test_lists_will_do(self) -> None:
+        lists, arrays = LiftedNetwork.dense([2, 3, 2]), LiftedNetwork.dense([2, 3, 2])
+        x, y = [[1.0, 2.0], [3.0, 4.0]], [0, 1]
+        lists.learn_batch(x, y)
+        arrays.learn_batch(np.array(x), np.array(y))
+        assert (lists.predict(x) == arrays.predict(np.array(x))).all()
+
     @pytest.mark.parametrize("where", ["X", "Y"])
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     @LIBRARIES

@@ -8,6 +8,14 @@ import pytest
 from fenchel_stream import LiftedNetwork
 
 
+def test_its_text_is_short() -> None:
+    network = LiftedNetwork.dense([3, 5, 2])
+    report = network.learn_batch(np.ones((4, 3)), np.array([0, 1, 1, 0]))
+    assert str(report) == repr(report)
+    assert f"objective_after={report.objective_after:.6g}" in repr(report)
+    assert len(repr(report)) < 100
+
+
 @pytest.mark.parametrize("rows", [1, 8])
 def test_growth_does_not_change_what_a_report_says(rows: int) -> None:
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fenchel_stream import FenchelMultiTargetRegressor, FenchelRegressor
+from fenchel_stream.errors import DataError
 from fenchel_stream.scaling import HORIZON, WILD, TargetScaler
 from tests.oracle import Matrix, weighted_history
 
@@ -258,3 +259,22 @@ class TestSeveralTargets:
         model.learn_many(X, pd.DataFrame({"u": [1.0, np.nan, 3.0], "v": [np.nan] * 3}))
         assert model.target_scaler.moments.count.tolist() == [2]
         assert list(model.predict_many(X).columns) == ["u"]
+
+    @pytest.mark.parametrize("missing", [None, np.nan])
+    def test_all_rows_alone_and_their_gaps(self, missing: Any) -> None:
+        alone, together = FenchelMultiTargetRegressor(), FenchelMultiTargetRegressor()
+        for a in (1.0, 2.0, 3.0):
+            alone.learn_one({"a": a}, {"u": 2 * a, "new": missing})
+            frame = pl.DataFrame({"u": [2 * a], "new": [missing]}, {"u": float, "new": float})
+            together.learn_many(pl.DataFrame({"a": [a]}), frame)
+        assert alone.predict_one({"a": 2.0}) == together.predict_one({"a": 2.0})
+        assert list(alone.predict_one({"a": 2.0})) == ["u"]
+        fresh = FenchelMultiTargetRegressor()
+        fresh.learn_one({"a": 1.0}, {"u": missing})
+        assert fresh.predict_one({"a": 1.0}) == {}
+
+    def test_they_are_a_dict_of_numbers(self) -> None:
+        with pytest.raises(DataError, match="several targets are a dict, as .* not 5"):
+            FenchelMultiTargetRegressor().learn_one({"a": 1.0}, 5)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="the target is '5', not a number"):
+            FenchelRegressor().learn_one({"a": 1.0}, "5")  # type: ignore[arg-type]

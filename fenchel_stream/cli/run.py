@@ -58,6 +58,10 @@ def configuration(options: argparse.Namespace) -> Config:
     for flag, (key, _, _) in FLAGS.items():
         value = getattr(options, flag[2:].replace("-", "_"))
         if value is not None:
+            if str(settings.setdefault(key, value)) != str(value):
+                raise ConfigError(
+                    f"{flag} says {value!r}, and --set {key} says {settings[key]!r}: leave one out"
+                )
             settings[key] = value
     if options.config is None and not settings:
         raise ConfigError(

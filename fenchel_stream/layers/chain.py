@@ -32,6 +32,11 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     >>> [layer.weight_shape for layer in layers]
     [(6, 26), (10, 865)]
     """
+    if not isinstance(inputs, Sequence):
+        raise ConfigError(
+            "inputs is the shape of one sample, as (10,) or (height, width, channels), "
+            f"not {inputs!r}"
+        )
     if not layers or not isinstance(layers[-1], Dense):
         raise ConfigError(f"the last layer must be dense; got {list(layers)!r}")
     found: list[Layer] = []
