@@ -1,4 +1,4 @@
-"""Figure 3: MNIST, LeNet-5, cross-entropy, 20 epochs in batches of 500.
+"""Figure 3: MNIST, LeNet-5, cross-entropy, 20 epochs.
 
     OMP_NUM_THREADS=1 nice python -m examples.paper.figure3 --data ../shared/data
 
@@ -15,7 +15,7 @@ from examples.paper.run_log import Figure
 
 FIGURE = Figure(
     number=3,
-    title="MNIST, LeNet-5, cross-entropy, batches of 500",
+    title="MNIST, LeNet-5, cross-entropy",
     data="MNIST",
     unit="epoch",
     goal=0.991,

@@ -1,4 +1,4 @@
-"""Figure 4: CIFAR-10, LeNet-5, cross-entropy, 80 epochs in batches of 500.
+"""Figure 4: CIFAR-10, LeNet-5, cross-entropy, 80 epochs.
 
     OMP_NUM_THREADS=1 nice python -m examples.paper.figure4 --data ../shared/data
 
@@ -15,7 +15,7 @@ from examples.paper.run_log import Figure
 
 FIGURE = Figure(
     number=4,
-    title="CIFAR-10, LeNet-5, cross-entropy, batches of 500",
+    title="CIFAR-10, LeNet-5, cross-entropy",
     data="CIFAR-10",
     unit="epoch",
     goal=0.630,

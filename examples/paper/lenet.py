@@ -28,7 +28,7 @@ CHOSEN = {
     "batch": 25,
 }
 RIVALS = {
-    "Adam": {"name": "Adam", "rate": 0.003},
+    "Adam": {"name": "Adam", "rate": 0.01},
     "Adam, batches of 25": {"name": "Adam", "rate": 0.001, "batch": 25},
     "SGD": {"name": "SGD", "rate": 0.3},
 }
