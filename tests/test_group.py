@@ -42,7 +42,7 @@ def test_members_come_and_go(broker: Broker, tmp_path: Path) -> None:
     assert (report.lost, report.doubled, report.different) == (0, 0, [])
     assert report.joins > 1
     assert report.leaves + report.kills > 0
-    assert report.moves > 4
+    assert report.moves > 1
 
 
 def test_a_stale_owner_cannot_write(tmp_path: Path) -> None:

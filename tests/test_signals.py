@@ -211,7 +211,7 @@ def _slow(folder: Path) -> Iterator[Process]:
     settings = tables(
         folder,
         url,
-        source={"positive": True},
+        source={"positive": "True"},
         metrics={"names": ["Accuracy"]},
         checkpoint={"allow_pickle": True},
     )
