@@ -18,7 +18,7 @@ from examples.benchmarks.learners import Task
 from examples.benchmarks.models import MODELS
 from examples.benchmarks.streams import STREAMS, Data
 
-FIGURES = {"Phishing": 0.896, "RandomRBF-moving": 0.631, "flights": 0.661}
+FIGURES = {"Phishing": 0.900, "RandomRBF-moving": 0.643, "flights": 0.661}
 """Accuracy when each row is learnt after it was predicted, defaults, first `ROWS` rows, seed 1."""
 
 MARGIN = 0.01
