@@ -206,6 +206,26 @@ def test_whoever_does_not_finish_is_last() -> None:
     assert "**0.900**" in table
 
 
+def test_models_that_ran_everywhere_are_ranked_over_all_streams() -> None:
+    results = [
+        result("SEA", report.OURS, 0.9),
+        result("SEA", "Adam", 0.8, setting="0.1"),
+        result("SEA", "Adam", 0.91, setting="0.3"),
+        result("SEA", "tree", 0.99),
+        result("Bananas", report.OURS, 0.7),
+        result("Bananas", "Adam", None, setting="0.1", error="diverged"),
+        result("Bananas", "Adam", 0.6, setting="0.3"),
+    ]
+    told = report.widest(report.choose(results))
+    assert "all 2 streams" in told
+    assert f"| {report.OURS} | 1.50 | 1 |" in told
+    assert "| Adam | 1.50 | 1 |" in told
+    assert "tree" not in told
+    told = report.ahead(results)
+    assert "| Adam (0.1) | 2 of 2 |" in told
+    assert "| Adam (0.3) | 1 of 2 |" in told
+
+
 def test_a_loss_that_is_no_number_is_the_worst() -> None:
     class Wild:
         def predict(self, part: Any) -> list[list[Any]]:

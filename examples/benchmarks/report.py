@@ -34,9 +34,8 @@ def write(results: list[dict[str, Any]], folder: Path) -> None:
     """Write ``suite.md`` and the plots into a folder."""
     text = []
     for rows, half, batch in sorted({(r["rows"], r["half"], r["batch"]) for r in results}):
-        best = choose(
-            r for r in results if (r["rows"], r["half"], r["batch"]) == (rows, half, batch)
-        )
+        here = [r for r in results if (r["rows"], r["half"], r["batch"]) == (rows, half, batch)]
+        best = choose(here)
         where = f"the {half} half of each stream" if half else "each stream"
         how = "after every row" if batch == 1 else f"in batches of {batch}"
         text.append(f"## First {rows:,} rows of {where}, learnt {how}\n")
@@ -45,7 +44,7 @@ def write(results: list[dict[str, Any]], folder: Path) -> None:
                 table({n: best[n] for n in STREAMS if n in best and STREAMS[n].group == group}),
                 "",
             ]
-        text += [summary(best), ""]
+        text += [summary(best), "", widest(best), "", ahead(here), ""]
         suffix = f"{rows}-{f'{half}-' if half else ''}{batch}"
         draw_ranks(best, folder / f"suite-ranks-{suffix}.png")
         draw_curves(best, folder / f"suite-curves-{suffix}.png")
@@ -75,12 +74,17 @@ def choose(results: Iterable[dict[str, Any]]) -> Best:
     return best
 
 
-def ranks(best: Best) -> dict[str, list[float]]:
-    """Return the ranks of each model on the streams that all models were run on.
+def models_of(best: Best) -> list[str]:
+    """Return the models that were run on some stream, in the order in which they come."""
+    return list(dict.fromkeys(model for found in best.values() for model in found))
+
+
+def ranks(best: Best, models: list[str] | None = None) -> dict[str, list[float]]:
+    """Return the ranks of models, by default all, on the streams that all of them were run on.
 
     One that diverged or ran out of time is last; equal scores share their ranks.
     """
-    models = list(dict.fromkeys(model for found in best.values() for model in found))
+    models = models_of(best) if models is None else models
     found: dict[str, list[float]] = {model: [] for model in models}
     for stream, of_stream in best.items():
         if of_stream.keys() >= set(models):
@@ -92,7 +96,7 @@ def ranks(best: Best) -> dict[str, list[float]]:
 
 def table(best: Best) -> str:
     """Return the scores of models and streams, the best of each stream in bold."""
-    models = list(dict.fromkeys(model for found in best.values() for model in found))
+    models = models_of(best)
     columns = [["", *models]]
     for stream, found in best.items():
         first = max(_value(stream, one) for one in found.values())
@@ -121,6 +125,44 @@ def summary(best: Best) -> str:
         lines.append([model, mean, speed, memory])
     count = len(next(iter(ranked.values())))
     return f"{_markdown(lines)}\n\nRanks over the {count} streams that all of these were run on."
+
+
+def widest(best: Best) -> str:
+    """Return the ranks of those models alone that were run on every stream."""
+    models = [model for model in models_of(best) if all(model in found for found in best.values())]
+    ranked = ranks(best, models)
+    order = sorted(models, key=lambda model: statistics.fmean(ranked[model]))
+    lines = [
+        [model, f"{statistics.fmean(ranked[model]):.2f}", str(ranked[model].count(1.0))]
+        for model in order
+    ]
+    head = ["model", "mean rank", "first"]
+    return (
+        f"Among those that were run on all {len(best)} streams, in how many each is first:\n\n"
+        f"{_markdown([head, *lines])}"
+    )
+
+
+def ahead(results: Iterable[dict[str, Any]]) -> str:
+    """Return on how many streams ours is ahead of each setting of the gradient methods.
+
+    So it is where one rate has to do for all streams.
+    """
+    runs = defaultdict(list)
+    for result in results:
+        runs[result["model"], result["setting"]].append(result)
+    scores = {
+        key: {stream: _value(stream, one[key[0]]) for stream, one in choose(found).items()}
+        for key, found in runs.items()
+    }
+    ours = scores.get((OURS, ""), {})
+    lines = []
+    for (model, setting), theirs in sorted(scores.items()):
+        if model in ("Adam", "SGD") and ours and theirs.keys() >= ours.keys():
+            wins = sum(score > theirs[stream] for stream, score in ours.items())
+            lines.append([f"{model} ({setting})", f"{wins} of {len(ours)}"])
+    head = ["one rate for all streams", f"{OURS} is ahead on"]
+    return _markdown([head, *lines]) if lines else ""
 
 
 def draw_ranks(best: Best, path: Path) -> None:
@@ -162,7 +204,7 @@ def draw_curves(best: Best, path: Path) -> None:
         squeeze=False,
         layout="constrained",
     )
-    models = list(dict.fromkeys(model for found in best.values() for model in found))
+    models = models_of(best)
     colors = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
     for ax, name in zip(axes.flat, names, strict=False):
         for number, model in enumerate(models):
