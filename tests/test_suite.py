@@ -206,6 +206,14 @@ def test_whoever_does_not_finish_is_last() -> None:
     assert "**0.900**" in table
 
 
+def test_what_lacked_a_package_is_no_result(tmp_path: Path) -> None:
+    absent = result("SEA", "tree", None, error="ModuleNotFoundError: No module named 'wood'")
+    measured = result("SEA", "tree", 0.9, seed=2)
+    path = tmp_path / "results.jsonl"
+    path.write_text(f"{json.dumps(absent)}\n{json.dumps(measured)}\n")
+    assert report.read(path) == [measured]
+
+
 def test_models_that_ran_everywhere_are_ranked_over_all_streams() -> None:
     results = [
         result("SEA", report.OURS, 0.9),

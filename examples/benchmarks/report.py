@@ -24,10 +24,17 @@ Best = dict[str, dict[str, dict[str, Any]]]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the results in a file of JSON lines; of those that were repeated the latest."""
+    """Return the results in a file of JSON lines; of those that were repeated the latest.
+
+    Where a model's package was not installed nothing was measured, and it is tried anew.
+    """
     lines = path.read_text().splitlines() if path.exists() else []
-    results = map(json.loads, lines)
+    results = [one for one in map(json.loads, lines) if not _absent(one)]
     return list({tuple(map(result.get, KEYS)): result for result in results}.values())
+
+
+def _absent(result: dict[str, Any]) -> bool:
+    return result.get("error", "").startswith(("ImportError", "ModuleNotFoundError"))
 
 
 def write(results: list[dict[str, Any]], folder: Path) -> None:
@@ -44,7 +51,8 @@ def write(results: list[dict[str, Any]], folder: Path) -> None:
                 table({n: best[n] for n in STREAMS if n in best and STREAMS[n].group == group}),
                 "",
             ]
-        text += [summary(best), "", widest(best), "", ahead(here), ""]
+        for part in filter(None, (summary(best), widest(best), ahead(here))):
+            text += [part, ""]
         suffix = f"{rows}-{f'{half}-' if half else ''}{batch}"
         draw_ranks(best, folder / f"suite-ranks-{suffix}.png")
         draw_curves(best, folder / f"suite-curves-{suffix}.png")
@@ -114,7 +122,7 @@ def table(best: Best) -> str:
 def summary(best: Best) -> str:
     """Return mean rank, speed and memory of each model."""
     ranked = ranks(best)
-    lines = [["model", "mean rank", "rows/s", "peak memory, MB"]]
+    lines = [["model", "mean rank", "first", "rows/s", "peak memory, MB"]]
     for model in sorted(ranked, key=lambda model: statistics.fmean(ranked[model] or [99.0])):
         done = [
             found[model] for found in best.values() if found.get(model, {}).get("score") is not None
@@ -122,14 +130,19 @@ def summary(best: Best) -> str:
         mean = f"{statistics.fmean(ranked[model]):.2f}" if ranked[model] else ""
         speed = f"{statistics.median(one['rows_per_s'] for one in done):,.0f}" if done else ""
         memory = f"{max(one['peak_mb'] for one in done):,.0f}" if done else ""
-        lines.append([model, mean, speed, memory])
+        lines.append([model, mean, str(ranked[model].count(1.0)), speed, memory])
     count = len(next(iter(ranked.values())))
-    return f"{_markdown(lines)}\n\nRanks over the {count} streams that all of these were run on."
+    return (
+        f"{_markdown(lines)}\n\n"
+        f"Ranks, and how often first, over the {count} streams that all of these were run on."
+    )
 
 
 def widest(best: Best) -> str:
-    """Return the ranks of those models alone that were run on every stream."""
+    """Return the ranks of those models that were run on every stream, unless all were."""
     models = [model for model in models_of(best) if all(model in found for found in best.values())]
+    if not models or models == models_of(best):
+        return ""
     ranked = ranks(best, models)
     order = sorted(models, key=lambda model: statistics.fmean(ranked[model]))
     lines = [
