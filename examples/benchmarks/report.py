@@ -34,7 +34,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _absent(result: dict[str, Any]) -> bool:
-    return result.get("error", "").startswith(("ImportError", "ModuleNotFoundError"))
+    return str(result.get("error", "")).startswith(("ImportError", "ModuleNotFoundError"))
 
 
 def write(results: list[dict[str, Any]], folder: Path) -> None:
