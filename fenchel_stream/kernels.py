@@ -101,17 +101,36 @@ def _loss_gradient(kind: int, y: Array, u: Array, gradient: Array) -> None:
         gradient[i] = gradient[i] / total - y[i]
 
 
-@compiled
 def softmax_gradient(y: Array, u: Array) -> Array:
     """Return ``softmax(u) - y`` of stacks of rows; `y` is repeated where it has one for several.
 
-    NumPy takes several times as long, since the rows are short.
+    NumPy's reductions take several times as long, since the rows are short; its exponentials, many
+    at a time, take a tenth of those of compiled loops.
     """
     gradient = np.empty(u.shape, u.dtype)
+    _below_largest(u, gradient)
+    np.exp(gradient, out=gradient)
+    _normalised_less(y, gradient)
+    return gradient
+
+
+@compiled
+def _below_largest(u: Array, shifted: Array) -> None:
     for k in range(u.shape[0]):
         for i in range(u.shape[1]):
-            _loss_gradient(1, y[k % y.shape[0], i % y.shape[1]], u[k, i], gradient[k, i])
-    return gradient
+            top = _largest(u[k, i])
+            for j in range(u.shape[2]):
+                shifted[k, i, j] = u[k, i, j] - top
+
+
+@compiled
+def _normalised_less(y: Array, x: Array) -> None:
+    """Divide each row of `x` by its sum, and take `y` from it."""
+    for k in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            scale = 1.0 / x[k, i].sum()
+            for j in range(x.shape[2]):
+                x[k, i, j] = scale * x[k, i, j] - y[k % y.shape[0], i % y.shape[1], j]
 
 
 @compiled

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from fenchel_stream.arrays import Array, eye
 from fenchel_stream.layers import Dense, Layer
-from fenchel_stream.solvers.inverse import inverse_spd
+from fenchel_stream.solvers.inverse import Factors, inverse_spd
 from fenchel_stream.solvers.terms import Term
 
 DENSE = Dense(0)
@@ -43,7 +43,7 @@ class ProximalMetric:
     gram
         ``A A^T`` in the dual form, ``A^T A`` in the primal form.
     inverse
-        ``(gram + tau I)^-1``; of several ``tau``, a stack.
+        ``(gram + tau I)^-1``; of several ``tau``, a stack, or what stands for it.
     tau
         ``2 (gamma + rho) / c``.
     shrink
@@ -56,7 +56,7 @@ class ProximalMetric:
     layer: Layer
     a: Array
     gram: Array
-    inverse: Array
+    inverse: Array | Factors
     tau: Array | float
     shrink: Array | float | None
     dual: bool
@@ -123,16 +123,19 @@ def w_update(
         centre = w0 if metric.shrink is None else metric.shrink * w0
         for _ in range(iterations):
             gradient = scale * metric.layer.weight_gradient(term.gradient(u), a)
-            w = w - (gradient + metric.tau * (w - centre)) @ inverse
+            w = w - (inverse @ (gradient + metric.tau * (w - centre)).mT).mT
             u = metric.layer.forward(a, w)
         return w, u
     # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
     base = u if w is w0 else a @ w0.mT
     if metric.shrink is not None:
         base, w0 = metric.shrink * base, metric.shrink * w0
-    for _ in range(iterations):
-        q = inverse @ (u - base - scale * term.gradient(u))
-        u = base + gram @ q
+    for _ in range(iterations - 1):
+        r = u - base - scale * term.gradient(u)
+        # u = base + gram @ q, since (gram + tau I) q = r, without another product
+        u = base + r - metric.tau * (inverse @ r)
+    q = inverse @ (u - base - scale * term.gradient(u))
+    u = base + gram @ q
     w = q.mT @ a
     w += w0  # where the product is, which saves a pass over fresh memory
     return w, u
