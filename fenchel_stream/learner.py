@@ -67,6 +67,20 @@ class Learner:
     >>> result = Learner(parse({"source": source, "run": {"progress": False}})).run()
     >>> result.rows, result.metrics["Accuracy"] > 0.85
     (1250, True)
+
+    The model of a run, from its checkpoints:
+
+    >>> import tempfile
+    >>> from fenchel_stream.checkpoint import CheckpointStore
+    >>> directory = tempfile.TemporaryDirectory()
+    >>> run = {"progress": False, "limit": 500}
+    >>> config = {"source": source, "run": run, "checkpoint": {"directory": directory.name}}
+    >>> _ = Learner(parse(config)).run()
+    >>> learner = Learner(parse(config))
+    >>> CheckpointStore(directory.name).load({"test": learner.test})["records"]
+    500
+    >>> model = learner.test.model.model  # has predict_one, predict_many and their kin
+    >>> directory.cleanup()
     """
 
     def __init__(self, config: Config) -> None:
