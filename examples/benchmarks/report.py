@@ -171,7 +171,7 @@ def ahead(results: Iterable[dict[str, Any]]) -> str:
     ours = scores.get((OURS, ""), {})
     lines = []
     for (model, setting), theirs in sorted(scores.items()):
-        if model in ("Adam", "SGD") and ours and theirs.keys() >= ours.keys():
+        if model.startswith(("Adam", "SGD")) and ours and theirs.keys() >= ours.keys():
             wins = sum(score > theirs[stream] for stream, score in ours.items())
             lines.append([f"{model} ({setting})", f"{wins} of {len(ours)}"])
     head = ["one rate for all streams", f"{OURS} is ahead on"]
