@@ -79,6 +79,16 @@ def test_the_proximal_terms_are_centred_at_the_extrapolated_weights() -> None:
         assert_allclose(found, w + 0.5, atol=1e-6)
 
 
+def test_rho_draws_the_weights_of_its_layer_to_zero() -> None:
+    learner = Lifted(network(), 5, 20, gamma=[1.0] * 3, rho=(1e9, 0.0, 0.0))
+    learner.network.loss = LOSSES["cross_entropy"]
+    for number in range(5):
+        learner.learn(X, Y, number)
+    first, *others = (float(abs(w).max()) for w in learner.network.weights)
+    assert first < 1e-6
+    assert min(others) > 0.1
+
+
 def test_averaged_weights_predict_and_do_not_learn() -> None:
     settings: dict[str, Any] = {"gamma": [1.0] * 3, "extrapolation": (0.5, 0.5, 0.0)}
     plain, averaged = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from examples.paper import run_log
 from examples.paper.cli import main
 from examples.paper.data import Images, Labels, Split
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
-from examples.paper.run_log import Entry, Figure, Store, run_figure
+from examples.paper.report import write_report
+from examples.paper.run_log import Entry, Figure, Store, digest, run_figure
 from examples.paper.sweeps import Sweeps
 
 SIZES = [16, 8, 3]
@@ -104,6 +106,28 @@ def test_finished_runs_are_not_repeated(split: Split, tmp_path: Path) -> None:
     run_figure(figure(Adam=never), split, [0, 1], "here", store)
     assert store.path.read_text() == kept
     assert [json.loads(line)["seed"] for line in kept.splitlines()] == [0, 1]
+
+
+def test_other_settings_are_another_run(split: Split, tmp_path: Path) -> None:
+    def at(rate: float) -> Figure:
+        def make(passes: int, seed: int, rate: float) -> Learner:
+            return Gradient(dense_model(SIZES, seed), "Adam", rate, passes, 20, seed=seed)
+
+        return replace(figure(), entries={"Adam": Entry(make, {"rate": rate}, 3)})
+
+    store = Store(tmp_path / "figure9.jsonl")
+    run_figure(at(0.05), split, [0], "here", store, passes=4)
+    run_figure(at(0.01), split, [0, 1], "here", store, passes=2)
+    assert [run["settings"]["rate"] for run in store.read()] == [0.05, 0.01, 0.01]
+    assert "| Adam | 2 of 3 | 2 |" in write_report(at(0.01), store.read(), tmp_path, "")
+    assert "| Adam | 4 | 1 |" in write_report(at(0.05), store.read(), tmp_path, "")
+
+
+def test_a_cut_run_with_other_settings_begins_anew() -> None:
+    about = {"learner": "Adam", "seed": 0, "passes": 2, "settings": {"rate": 0.1}}
+    others = [about | change for change in ({"seed": 1}, {"settings": {"rate": 0.2}})]
+    assert digest(about) == digest(dict(reversed(about.items())))
+    assert digest(about) not in map(digest, others)
 
 
 @pytest.mark.parametrize("name", MAKERS)

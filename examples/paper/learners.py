@@ -61,7 +61,7 @@ class Lifted:
         Epochs and rows per batch; a batch of 0 is the whole training set.
     gamma
         Of each layer at the beginning, in samples.
-    lam, alternations, order
+    lam, alternations, order, rho
         As of `LiftedNetwork`.
     extrapolation
         Of each layer's weights; 0 is none.
@@ -80,6 +80,7 @@ class Lifted:
         lam: float | Sequence[float] = 1.0,
         alternations: int = 1,
         order: str = "top_down",
+        rho: float | Sequence[float] = 0.0,
         extrapolation: Sequence[float] | None = None,
         averaged: int = 1,
         seed: int = 0,
@@ -87,7 +88,8 @@ class Lifted:
         self.network, self.inertia = network, Inertia(network, extrapolation)
         self.averaged, self.mean = averaged, network.weights
         self.passes, self.batch, self.seed = passes, batch, seed
-        self.gamma, self.lam, self.alternations, self.order = gamma, lam, alternations, order
+        self.gamma, self.lam, self.rho = gamma, lam, rho
+        self.alternations, self.order = alternations, order
 
     def learn(self, x: Images, y: Labels, number: int) -> None:
         """See `Learner`."""
@@ -95,7 +97,7 @@ class Lifted:
         for done, chosen in enumerate(rows):
             left = 1.0 - (number + done * self.batch / len(x)) / self.passes
             gamma = [g / left for g in self.gamma]
-            self.network.configure(self.lam, gamma, 0.0, self.alternations, self.order)
+            self.network.configure(self.lam, gamma, self.rho, self.alternations, self.order)
             self.inertia.extrapolate()
             self.network.learn_batch(scaled(x[chosen]), y[chosen])
             # Fewer where there were fewer steps, so that the initial weights do not count.

@@ -20,11 +20,12 @@ def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
     shown = [
         (name, entry, chosen)
         for name, entry in figure.entries.items()
-        if (chosen := longest(runs, name))
+        if (chosen := longest(runs, name, entry))
     ]
     table = _table(figure, shown)
-    dates = sorted({run["date"] for run in runs})
-    machines = ", ".join(sorted({run["machine"] for run in runs}))
+    counted = [run for _, _, chosen in shown for run in chosen]
+    dates = sorted({run["date"] for run in counted})
+    machines = ", ".join(sorted({run["machine"] for run in counted}))
     about = (
         f"# Figure {figure.number}: {figure.title}\n\n{table}\n\n"
         f"Test accuracy after the last {figure.unit}, mean over seeds (± standard deviation). "
@@ -38,9 +39,9 @@ def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
     return table
 
 
-def longest(runs: Runs, learner: str) -> list[dict[str, Any]]:
-    """Return the runs of a learner with the most passes, one per seed."""
-    own = [run for run in runs if run["learner"] == learner]
+def longest(runs: Runs, learner: str, entry: Entry) -> list[dict[str, Any]]:
+    """Return the runs of a learner, as it is set now, with the most passes: one per seed."""
+    own = [r for r in runs if (r["learner"], r["settings"]) == (learner, entry.written)]
     most = max((run["passes"] for run in own), default=0)
     return [run for run in own if run["passes"] == most]
 

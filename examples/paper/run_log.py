@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ class Entry:
     settings: Mapping[str, Any]
     passes: int
     paper: float | None = None
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The settings as a file has them."""
+        settings: dict[str, Any] = json.loads(json.dumps(dict(self.settings)))
+        return settings
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,9 @@ class Store:
     >>> from examples.paper.run_log import Store
     >>> with TemporaryDirectory() as folder:
     ...     store = Store(Path(folder) / "figure9.jsonl")
-    ...     store.add({"learner": "Adam", "seed": 0, "passes": 2, "accuracy": [0.5, 0.7]})
-    ...     store.has("Adam", 0, 2), store.has("Adam", 1, 2)
+    ...     run = {"learner": "Adam", "seed": 0, "passes": 2, "settings": {"rate": 0.01}}
+    ...     store.add({**run, "accuracy": [0.5, 0.7]})
+    ...     store.has(**run), store.has(**{**run, "settings": {"rate": 0.1}})
     (True, False)
     """
 
@@ -102,10 +110,9 @@ class Store:
         with self.path.open("a") as file:
             file.write(json.dumps(run) + "\n")
 
-    def has(self, learner: str, seed: int, passes: int) -> bool:
-        """Whether a run is there."""
-        key = learner, seed, passes
-        return any((run["learner"], run["seed"], run["passes"]) == key for run in self.read())
+    def has(self, **about: Any) -> bool:
+        """Whether a run is there: a learner with its seed, passes and settings."""
+        return any(about.items() <= run.items() for run in self.read())
 
 
 def run_figure(
@@ -139,15 +146,19 @@ def run_figure(
     for seed in seeds:
         for name, entry in figure.entries.items():
             count = passes or entry.passes
-            if (only and name not in only) or store.has(name, seed, count):
+            about = {"learner": name, "seed": seed, "passes": count, "settings": entry.written}
+            if (only and name not in only) or store.has(**about):
                 continue
-            state = STATES / f"{store.path.stem}-{name.replace(' ', '_')}-{seed}-{count}.npz"
-            about = {"learner": name, "seed": seed, "passes": count}
+            state = STATES / f"{store.path.stem}-{digest(about)}.npz"
             learner = entry.build(passes=count, seed=seed, **entry.settings)
             curves = _run(learner, split, count, state, f"{name}, seed {seed}")
-            kept = {"settings": dict(entry.settings), "machine": machine, "date": _today()}
-            store.add({**about, **curves, **kept})
+            store.add({**about, **curves, "machine": machine, "date": _today()})
             state.unlink(missing_ok=True)
+
+
+def digest(about: Mapping[str, Any]) -> str:
+    """Return a name for the state of a run: another one where anything about it differs."""
+    return sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _run(
