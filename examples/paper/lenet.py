@@ -20,6 +20,7 @@ CHOSEN = {
     # The convolutions are led on far, and their old weights count little: see the README.
     "gamma": (0.01, 0.01, 1.0, 1.0, 3.0),
     "extrapolation": (0.99, 0.99, 0.9, 0.9, 0.0),
+    "rho": (0.0, 0.0, 1e-5, 1e-5, 0.02),
     "averaged": 600,
     "lam": 0.01,
     "scale": 1.0,
@@ -27,12 +28,6 @@ CHOSEN = {
     "w_iterations": 1,
     "batch": 25,
 }
-RIVALS = {
-    "Adam": {"name": "Adam", "rate": 0.01},
-    "Adam, batches of 25": {"name": "Adam", "rate": 0.001, "batch": 25},
-    "SGD": {"name": "SGD", "rate": 0.3},
-}
-"""In batches of 500, as in the paper; Adam also makes as many steps as ours."""
 
 
 class LeNet5(nn.Module):
@@ -102,8 +97,10 @@ def gradient(
 
 def entries(
     inputs: Shape,
+    ours: int,
     passes: int,
     paper: Mapping[str, float],
+    rates: Mapping[str, float],
 ) -> dict[str, Entry]:
     """Return the curves of a figure.
 
@@ -111,17 +108,22 @@ def entries(
     ----------
     inputs
         Shape of an image.
-    passes
-        Epochs.
+    ours, passes
+        Epochs of our network, and of those that are trained by gradients.
     paper
         The paper's accuracies: ``ours``, ``Adam``, ``SGD``.
+    rates
+        Of ``Adam`` and ``SGD`` in batches of 500, as in the paper, and of ``Adam, batches of 25``,
+        which makes as many steps as ours.
     """
     own = partial(lifted, inputs=inputs)
-    rival = partial(gradient, inputs=inputs)
     found = {
-        "ours, top-down": Entry(own, CHOSEN, passes, paper["ours"]),
-        "ours, the paper's order": Entry(own, {**CHOSEN, "order": "paper"}, passes, paper["ours"]),
+        "ours, top-down": Entry(own, CHOSEN, ours, paper["ours"]),
+        "ours, the paper's order": Entry(own, {**CHOSEN, "order": "paper"}, ours, paper["ours"]),
     }
-    for name, settings in RIVALS.items():
-        found[name] = Entry(rival, settings, passes, paper.get(name))
+    for learner, rate in rates.items():
+        name, _, small = learner.partition(", ")
+        settings = {"name": name, "rate": rate} | ({"batch": CHOSEN["batch"]} if small else {})
+        rival = partial(gradient, inputs=inputs)
+        found[learner] = Entry(rival, settings, passes, paper.get(learner))
     return found
