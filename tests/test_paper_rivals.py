@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar, nnls
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar, nnls
 from torch import Tensor
 
 from examples.paper.rivals.askari import AskariLifted
 from examples.paper.rivals.lau import LauBcd
+from examples.paper.rivals.lpom import LiLpom
+from examples.paper.rivals.mac import CarreiraMac
 from examples.paper.rivals.split import SplitNetwork, solve, split_relu, with_ones
 from examples.paper.rivals.taylor import TaylorAdmm
+from examples.paper.rivals.zhang_brand import ZhangTikhonov
 
 SIZES = [6, 9, 8, 3]
 RIVALS: list[Callable[[], SplitNetwork]] = [
     lambda: TaylorAdmm(SIZES, warm_start=3),
     lambda: LauBcd(SIZES, scale=0.5),
     lambda: AskariLifted(SIZES, lam=0.5, rho=0.3, scale=0.5),
+    lambda: CarreiraMac(SIZES, every=3, scale=0.5),
+    lambda: LiLpom(SIZES, mu=2.0, anew=False, scale=0.5),
+    lambda: ZhangTikhonov(SIZES, lam=0.5, rho=0.3, scale=0.5),
 ]
+Descending = LauBcd | AskariLifted | CarreiraMac | LiLpom
 number = st.floats(-3.0, 3.0)
 weight = st.floats(0.1, 10.0)
 
@@ -90,10 +99,13 @@ def test_taylors_multiplier_closes_the_gap_of_the_last_layer() -> None:
     [
         LauBcd(SIZES, gamma=2.0, rho=0.7, alpha=0.5, scale=0.5),
         AskariLifted(SIZES, lam=0.5, rho=0.3, scale=0.5),
+        CarreiraMac(SIZES, mu=0.3, growth=1.0, ridge=1.0, scale=0.5),
+        LiLpom(SIZES, mu=0.5, anew=False, w_steps=2, ridge=1.0, scale=0.5),
+        ZhangTikhonov(SIZES, lam=0.5, rho=0.3, theta=0.6, scale=0.5),
     ],
-    ids=["Lau", "Askari"],
+    ids=["Lau", "Askari", "MAC", "LPOM", "Zhang"],
 )
-def test_the_objective_never_rises(rival: LauBcd | AskariLifted) -> None:
+def test_the_objective_never_rises(rival: Descending) -> None:
     x, y = problem()
     doubled(rival)
     values = []
@@ -119,6 +131,109 @@ def test_askaris_units_reach_the_non_negative_least_squares() -> None:
     a = with_ones(rival.x[0])
     gradient = (a @ rival.weights[1].T - y).T @ a + rival.rho * rival.weights[1]
     assert gradient.abs().max() < 1e-8
+
+
+def test_mac_reaches_its_coordinates_and_its_one_layer_regressions() -> None:
+    x, y = problem(rows=50)
+    rival = doubled(
+        CarreiraMac([6, 8, 3], mu=0.4, w_steps=2000, z_steps=5000, ridge=1e-3, scale=1.0)
+    )
+    assert isinstance(rival, CarreiraMac)
+    noise = torch.randn(50, 8, generator=torch.Generator().manual_seed(5))
+    rival.z = [(rival.outputs(x)[0] + noise).clamp(min=0.0)]
+    z = rival.z[0].numpy()
+    a = with_ones(rival.z[0])
+    rival.iterate(x, y, 0)
+    below, above = rival.weights
+    np.testing.assert_allclose(above.T, np.linalg.lstsq(a, y, rcond=None)[0], atol=1e-8)
+    u = (with_ones(x) @ below.T).numpy()
+    slope = np.where(u > 0.0, u - z, 0.0)
+    assert (z[u < 0.0] > 0.0).any()
+    assert np.abs(slope.T @ with_ones(x).numpy()).max() < 1e-6, "a stationary point"
+    stacked = np.vstack([above[:, 1:], 0.4**0.5 * np.eye(8)])
+    for row, found in enumerate(rival.z[0]):
+        right = np.concatenate([y[row] - above[:, 0], 0.4**0.5 * np.maximum(u[row], 0.0)])
+        np.testing.assert_allclose(found, nnls(stacked, right)[0], atol=1e-8)
+
+
+def test_macs_penalty_grows_and_closes_the_gap() -> None:
+    x, y = problem(rows=200)
+    gaps = {}
+    for growth in (1.0, 10.0):
+        rival = doubled(CarreiraMac(SIZES, mu=0.1, growth=growth, every=10, ridge=1.0, scale=0.5))
+        assert isinstance(rival, CarreiraMac)
+        for iteration in range(40):
+            rival.iterate(x, y, iteration)
+        made = [
+            (with_ones(a) @ w.T).clamp(min=0.0)
+            for a, w in zip([x, *rival.z[:-1]], rival.weights[:-1], strict=True)
+        ]
+        gaps[growth] = sum(float((u - z).norm()) for u, z in zip(made, rival.z, strict=True))
+    assert gaps[10.0] < 0.5 * gaps[1.0]
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0], ids=["contraction", "damped"])
+def test_lpom_reaches_its_activations_and_its_weights(scale: float) -> None:
+    x, y = problem(rows=30)
+    rival = doubled(LiLpom([6, 8, 3], mu=2.0, x_steps=5000, w_steps=2000, ridge=1.0, scale=scale))
+    assert isinstance(rival, LiLpom)
+    below, above = rival.weights
+    assert (torch.linalg.matrix_norm(above[:, 1:], 2) < 1.0) == (scale < 1.0)
+    u = (with_ones(x) @ below.T).numpy()
+    made = with_ones(rival.activations(x)[0]) @ above.T
+    rival.iterate(x, y, 0)
+    outputs = rival.x[1]  # those of min ||X - Y||^2 / 2 + mu/2 ||X - U||^2
+    np.testing.assert_allclose(outputs - y + 2.0 * (outputs - made), 0.0, atol=1e-12)
+    stacked = np.vstack([above[:, 1:], np.eye(8)])
+    for row, found in enumerate(rival.x[0]):
+        right = np.concatenate([outputs[row] - above[:, 0], u[row]])
+        np.testing.assert_allclose(found, nnls(stacked, right)[0], atol=1e-8)
+    a, wanted = with_ones(rival.x[0]).numpy(), outputs.numpy()
+    np.testing.assert_allclose(a @ rival.weights[1].T.numpy(), a @ np.linalg.pinv(a) @ wanted)
+
+    def penalty(w: NDArray[Any]) -> float:
+        u = with_ones(x).numpy() @ w.reshape(7, 8)
+        return float((0.5 * np.maximum(u, 0.0) ** 2 - u * rival.x[0].numpy()).sum())
+
+    found = rival.weights[0].T.numpy()
+    assert penalty(found) <= minimize(penalty, np.zeros(56), tol=1e-12).fun + 1e-8
+
+
+def test_zhang_and_brand_are_askari_without_their_proximal_terms() -> None:
+    x, y = problem()
+    both = [kind(SIZES, lam=0.5, rho=0.3, scale=0.5) for kind in (AskariLifted, ZhangTikhonov)]
+    askari, zhang = both
+    assert isinstance(zhang, ZhangTikhonov)
+    zhang.theta, zhang.proximal = 1.0, 0.0
+    for rival in both:
+        for iteration in range(5):
+            doubled(rival).iterate(x, y, iteration)
+    for ours, theirs in zip(zhang.weights, askari.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_zhang_and_brands_blocks_go_a_part_of_the_way_to_their_proximal_minimisers() -> None:
+    x, y = problem(rows=20)
+    rival = doubled(ZhangTikhonov([6, 8, 3], lam=0.4, rho=0.3, theta=0.2, sweeps=500, scale=1.0))
+    assert isinstance(rival, ZhangTikhonov)
+    below, above = rival.weights
+    pull = 1.0 - 0.2  # the square root of the weight of the proximal terms
+    u, old = with_ones(x) @ below.T, rival.activations(x)[0]
+    rival.iterate(x, y, 0)
+    stacked = np.vstack([above[:, 1:], 0.4**0.5 * np.eye(8), pull * np.eye(8)])
+    for row, found in enumerate(rival.x[0].numpy()):
+        right = np.concatenate([y[row] - above[:, 0], 0.4**0.5 * u[row], pull * old[row]])
+        np.testing.assert_allclose(
+            found, 0.8 * old[row].numpy() + 0.2 * nnls(stacked, right)[0], atol=1e-8
+        )
+    layers = [(x, rival.x[0], 0.4, below), (rival.x[0], y, 1.0, above)]
+    for layer, (inputs, wanted, weight, w) in enumerate(layers):
+        a = with_ones(inputs)
+        eye = np.eye(a.shape[1])
+        stacked = np.vstack([weight**0.5 * a, 0.3**0.5 * eye, pull * eye])
+        right = np.vstack([weight**0.5 * wanted, 0.0 * w.T, pull * w.T])
+        best = np.linalg.lstsq(stacked, right, rcond=None)[0].T
+        np.testing.assert_allclose(rival.weights[layer], 0.8 * w.numpy() + 0.2 * best, atol=1e-8)
 
 
 @pytest.mark.parametrize("make", RIVALS)

@@ -55,15 +55,13 @@ class AskariLifted(SplitNetwork):
     def iterate(self, x: Tensor, y: Tensor, number: int) -> None:
         """See `SplitNetwork`."""
         if not self.x:
-            self.x = [u.clamp(min=0.0) for u in self.outputs(x)[:-1]]
+            self.x = self.activations(x)
         for layer in range(len(self.x) - 1, -1, -1):
             u = with_ones(self.x[layer - 1] if layer else x) @ self.weights[layer].T
             self._move_units(layer, u, *self._above(layer, y))
         for layer in range(len(self.weights)):
             below = with_ones(self.x[layer - 1] if layer else x)
-            wanted, weight = self._above(layer - 1, y)
-            matrix = self.inverse(layer, below, self.rho / weight)
-            self.weights[layer] = (wanted.T @ below) @ matrix
+            self._move_weights(layer, below, *self._above(layer - 1, y))
 
     def _above(self, layer: int, y: Tensor) -> tuple[Tensor, float]:
         """Return what the weights above ``X`` are fitted to, and the weight of that."""
@@ -82,6 +80,11 @@ class AskariLifted(SplitNetwork):
                 residual -= w[:, None] * (moved - x[unit])
                 x[unit] = moved
         self.x[layer] = x.T.contiguous()
+
+    def _move_weights(self, layer: int, below: Tensor, wanted: Tensor, weight: float) -> None:
+        """Move the weights of a layer to their ridge regression."""
+        matrix = self.inverse(layer, below, self.rho / weight)
+        self.weights[layer] = (wanted.T @ below) @ matrix
 
     def objective(self, x: Tensor, y: Tensor) -> float:
         """Return the objective at the current blocks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -65,6 +65,31 @@ class SplitNetwork:
             found.append(with_ones(x) @ w.T)
             x = found[-1].clamp(min=0.0)
         return found
+
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """Return the activations of each hidden layer, fed forward."""
+        return [u.clamp(min=0.0) for u in self.outputs(x)[:-1]]
+
+    def descend(
+        self,
+        layer: int,
+        below: Tensor,
+        slope: Callable[[Tensor], Tensor],
+        steps: int,
+        ridge: float,
+        accelerated: bool = False,
+    ) -> None:
+        """Move the weights of a layer down a loss of its outputs, whose derivative is `slope`.
+
+        If it rises nowhere faster than by 1, ``a^T a + ridge I`` of the inputs majorises the loss
+        for all units at once. The steps are monotone; Nesterov's, from the third on, need not be.
+        """
+        matrix = self.inverse(layer, below, ridge)
+        before = w = self.weights[layer]
+        for step in range(steps):
+            ahead = w + (step - 1) / (step + 2) * (w - before) if accelerated else w
+            before, w = w, ahead - (slope(below @ ahead.T).T @ below) @ matrix
+        self.weights[layer] = w
 
     def inverse(self, layer: int, a: Tensor, ridge: float) -> Tensor:
         """Return ``(a^T a + ridge I)^+`` of a layer's input; that of the pixels is kept."""

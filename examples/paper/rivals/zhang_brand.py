@@ -1,0 +1,68 @@
+"""Zhang and Brand (2017), "Convergent Block Coordinate Descent for ... Tikhonov Regularized ...".
+
+ReLU is the projection onto ``x >= 0``, which becomes a penalty, a Tikhonov regulariser of the
+activations. With a squared error and dense layers this is the objective of `AskariLifted`, which
+came later. What differs are the steps: a block ``B`` does not go to its minimiser but by
+
+    ``B* = argmin objective(B) + (1 - theta)^2 ||B - B_old||^2,  B = B_old + theta (B* - B_old)``,
+
+which with ``theta = 1`` is Askari's. The objective never rises. ``theta``, the biases, the weights
+of the terms and one pass over the units for the minimiser over ``X`` are our choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from examples.paper.rivals.askari import AskariLifted
+
+
+class ZhangTikhonov(AskariLifted):
+    """Proximal block-coordinate descent, all ``X`` from the output to the input, then all ``W``.
+
+    Parameters
+    ----------
+    sizes
+        Inputs, hidden units of each layer, outputs.
+    lam, rho
+        Weights of the penalties and of the squared norm of the weights, above 0.
+    theta
+        The part of its way that a block goes, from 0 to 1.
+    sweeps
+        Passes over the units of a layer in each iteration.
+    scale
+        Standard deviation of the initial weights.
+    seed
+        Of the initial weights.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        lam: float = 1.0,
+        rho: float = 1.0,
+        theta: float = 0.5,
+        sweeps: int = 1,
+        scale: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(sizes, lam, rho, sweeps, scale, seed)
+        self.theta, self.proximal = theta, (1.0 - theta) ** 2
+
+    # A term c ||B - p||^2 and the proximal one are (c + proximal) ||B - centre||^2 together, and a
+    # constant; the rest of the objective then weighs c / (c + proximal) to have c before it again.
+
+    def _move_units(self, layer: int, u: Tensor, wanted: Tensor, weight: float) -> None:
+        old, both = self.x[layer], self.lam + self.proximal
+        centre = (self.lam * u + self.proximal * old) / both
+        super()._move_units(layer, centre, wanted, weight * self.lam / both)
+        self.x[layer] = old + self.theta * (self.x[layer] - old)
+
+    def _move_weights(self, layer: int, below: Tensor, wanted: Tensor, weight: float) -> None:
+        old, both = self.weights[layer], self.rho + self.proximal
+        centre = self.proximal / both * old
+        rest = wanted - below @ centre.T
+        super()._move_weights(layer, below, rest, weight * self.rho / both)
+        self.weights[layer] = old + self.theta * (self.weights[layer] + centre - old)
