@@ -14,7 +14,8 @@ import torch
 from examples.paper import search
 from examples.paper.data import LOADERS, Split
 from examples.paper.lenet import LeNet5
-from examples.paper.run_log import Figure
+from examples.paper.report import write_report
+from examples.paper.run_log import RESULTS, Figure, Store
 from fenchel_stream import LiftedNetwork
 
 FIGURES: list[Figure] = [
@@ -43,6 +44,14 @@ def test_every_learner_fits_what_it_learns(figure: Figure, name: str) -> None:
     for number in range(passes):
         learner.learn(split.x_train, split.y_train, number)
     assert (learner.predict(split.x_test) == split.y_test).mean() > 0.5, "chance is 0.1"
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.number)
+def test_the_committed_table_is_that_of_the_committed_runs(figure: Figure, tmp_path: Path) -> None:
+    runs = Store(RESULTS / f"figure{figure.number}.jsonl").read()
+    table = write_report(figure, runs, tmp_path, "")
+    assert table in (RESULTS / f"figure{figure.number}.md").read_text()
+    assert "| ours, top-down |" in table
 
 
 @pytest.mark.parametrize("inputs", SHAPES.values())

@@ -79,14 +79,16 @@ def test_the_proximal_terms_are_centred_at_the_extrapolated_weights() -> None:
         assert_allclose(found, w + 0.5, atol=1e-6)
 
 
-def test_rho_draws_the_weights_of_its_layer_to_zero() -> None:
-    learner = Lifted(network(), 5, 20, gamma=[1.0] * 3, rho=(1e9, 0.0, 0.0))
-    learner.network.loss = LOSSES["cross_entropy"]
-    for number in range(5):
-        learner.learn(X, Y, number)
-    first, *others = (float(abs(w).max()) for w in learner.network.weights)
-    assert first < 1e-6
-    assert min(others) > 0.1
+def test_a_batch_weighs_rho_against_its_own_sum_of_losses() -> None:
+    single = dense_network([16, 1], 1, 1.0, loss="squared_error", dtype="float64")
+    start = single.weights[0].numpy()
+    Lifted(single, 1, 200, gamma=[0.7], rho=0.3).learn(X, Y, 0)
+    a = np.hstack([np.ones((200, 1)), scaled(X).astype(np.float64)])
+    gamma = 0.5 * 0.7 * (a * a).sum(1).mean()
+    wanted = np.linalg.solve(
+        a.T @ a + 2.0 * (gamma + 0.3) * np.eye(17), a.T @ Y[:, None] + 2.0 * gamma * start.T
+    )
+    assert_allclose(single.weights[0], wanted.T, rtol=1e-9)
 
 
 def test_averaged_weights_predict_and_do_not_learn() -> None:

@@ -27,7 +27,7 @@ RIVALS: list[Callable[[], SplitNetwork]] = [
     lambda: TaylorAdmm(SIZES, warm_start=3),
     lambda: LauBcd(SIZES, scale=0.5),
     lambda: AskariLifted(SIZES, lam=0.5, rho=0.3, scale=0.5),
-    lambda: CarreiraMac(SIZES, every=3, scale=0.5),
+    lambda: CarreiraMac(SIZES, 30, scale=0.5),
     lambda: LiLpom(SIZES, mu=2.0, anew=False, scale=0.5),
     lambda: ZhangTikhonov(SIZES, lam=0.5, rho=0.3, scale=0.5),
 ]
@@ -99,8 +99,8 @@ def test_taylors_multiplier_closes_the_gap_of_the_last_layer() -> None:
     [
         LauBcd(SIZES, gamma=2.0, rho=0.7, alpha=0.5, scale=0.5),
         AskariLifted(SIZES, lam=0.5, rho=0.3, scale=0.5),
-        CarreiraMac(SIZES, mu=0.3, growth=1.0, ridge=1.0, scale=0.5),
-        LiLpom(SIZES, mu=0.5, anew=False, w_steps=2, ridge=1.0, scale=0.5),
+        CarreiraMac(SIZES, 30, mu=0.3, growth=1.0, ridge=1.0, scale=0.5),
+        LiLpom(SIZES, mu=0.5, anew=False, w_steps=2, ridge=1.0, scale=0.5),  # before Nesterov's
         ZhangTikhonov(SIZES, lam=0.5, rho=0.3, theta=0.6, scale=0.5),
     ],
     ids=["Lau", "Askari", "MAC", "LPOM", "Zhang"],
@@ -136,7 +136,7 @@ def test_askaris_units_reach_the_non_negative_least_squares() -> None:
 def test_mac_reaches_its_coordinates_and_its_one_layer_regressions() -> None:
     x, y = problem(rows=50)
     rival = doubled(
-        CarreiraMac([6, 8, 3], mu=0.4, w_steps=2000, z_steps=5000, ridge=1e-3, scale=1.0)
+        CarreiraMac([6, 8, 3], 1, mu=0.4, w_steps=2000, z_steps=5000, ridge=1e-3, scale=1.0)
     )
     assert isinstance(rival, CarreiraMac)
     noise = torch.randn(50, 8, generator=torch.Generator().manual_seed(5))
@@ -159,8 +159,8 @@ def test_mac_reaches_its_coordinates_and_its_one_layer_regressions() -> None:
 def test_macs_penalty_grows_and_closes_the_gap() -> None:
     x, y = problem(rows=200)
     gaps = {}
-    for growth in (1.0, 10.0):
-        rival = doubled(CarreiraMac(SIZES, mu=0.1, growth=growth, every=10, ridge=1.0, scale=0.5))
+    for growth in (1.0, 10_000.0):
+        rival = doubled(CarreiraMac(SIZES, 40, mu=0.1, growth=growth, ridge=1.0, scale=0.5))
         assert isinstance(rival, CarreiraMac)
         for iteration in range(40):
             rival.iterate(x, y, iteration)
@@ -169,7 +169,7 @@ def test_macs_penalty_grows_and_closes_the_gap() -> None:
             for a, w in zip([x, *rival.z[:-1]], rival.weights[:-1], strict=True)
         ]
         gaps[growth] = sum(float((u - z).norm()) for u, z in zip(made, rival.z, strict=True))
-    assert gaps[10.0] < 0.5 * gaps[1.0]
+    assert gaps[10_000.0] < 0.5 * gaps[1.0]
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0], ids=["contraction", "damped"])

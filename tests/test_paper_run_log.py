@@ -16,7 +16,7 @@ from examples.paper.cli import main
 from examples.paper.data import Images, Labels, Split
 from examples.paper.learners import Gradient, Learner, Lifted, dense_model, dense_network
 from examples.paper.report import write_report
-from examples.paper.run_log import Entry, Figure, Store, digest, run_figure
+from examples.paper.run_log import Entry, Figure, Store, run_figure
 from examples.paper.sweeps import Sweeps
 
 SIZES = [16, 8, 3]
@@ -50,6 +50,11 @@ MAKERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "STATES", tmp_path / "states")
+
+
 @pytest.fixture
 def split() -> Split:
     """Three classes of images, each with a bright band."""
@@ -67,10 +72,7 @@ def figure(**makers: Callable[[int, int], Learner]) -> Figure:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_cut_run_goes_on_as_if_it_were_not_cut(
-    name: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_log, "STATES", tmp_path / "states")
+def test_a_cut_run_goes_on_as_if_it_were_not_cut(name: str, split: Split, tmp_path: Path) -> None:
     whole, cut = Store(tmp_path / "whole.jsonl"), Store(tmp_path / "cut.jsonl")
     run_figure(figure(**{name: MAKERS[name]}), split, [1], "here", whole)
 
@@ -123,11 +125,38 @@ def test_other_settings_are_another_run(split: Split, tmp_path: Path) -> None:
     assert "| Adam | 4 | 1 |" in write_report(at(0.05), store.read(), tmp_path, "")
 
 
-def test_a_cut_run_with_other_settings_begins_anew() -> None:
-    about = {"learner": "Adam", "seed": 0, "passes": 2, "settings": {"rate": 0.1}}
-    others = [about | change for change in ({"seed": 1}, {"settings": {"rate": 0.2}})]
-    assert digest(about) == digest(dict(reversed(about.items())))
-    assert digest(about) not in map(digest, others)
+@pytest.mark.parametrize("other", ["rate", "rows", "folder"])
+def test_what_is_not_the_cut_run_begins_anew(
+    other: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(rate: float, stop: bool = False) -> Figure:
+        def make(passes: int, seed: int, rate: float) -> Learner:
+            learner = Gradient(dense_model(SIZES, seed), "Adam", rate, passes, 20, seed=seed)
+            learn = learner.learn
+
+            def stopping(x: Images, y: Labels, number: int) -> None:
+                if stop and number == 2:
+                    raise KeyboardInterrupt
+                learn(x, y, number)
+
+            learner.learn = stopping  # type: ignore[method-assign]
+            return learner
+
+        return replace(figure(), entries={"Adam": Entry(make, {"rate": rate}, 3)})
+
+    first, second = (Store(tmp_path / name / "figure9.jsonl") for name in "ab")
+    with pytest.raises(KeyboardInterrupt):
+        run_figure(at(0.05, stop=True), split, [0], "here", first)
+    rate = 0.01 if other == "rate" else 0.05
+    rows = split.first(20) if other == "rows" else split
+    run_figure(at(rate), rows, [0], "here", second if other == "folder" else first)
+    states = run_log.STATES
+    monkeypatch.setattr(run_log, "STATES", tmp_path / "none")
+    alone = Store(tmp_path / "c" / "figure9.jsonl")
+    run_figure(at(rate), rows, [0], "here", alone)
+    (found,) = (second if other == "folder" else first).read()
+    assert found["accuracy"] == alone.read()[0]["accuracy"]
+    assert len(list(states.iterdir())) == 1, "the state of the cut run is left alone"
 
 
 @pytest.mark.parametrize("name", MAKERS)

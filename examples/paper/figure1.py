@@ -31,8 +31,13 @@ def lifted(passes: int, seed: int, **settings: Any) -> Learner:
 
 
 def rival(kind: Callable[..., Learner], passes: int, seed: int, **settings: Any) -> Learner:
-    """Return the network of another method; none has a schedule."""
+    """Return the network of another method, without a schedule."""
     return kind(SIZES, seed=seed, **settings)
+
+
+def mac(passes: int, seed: int, **settings: Any) -> Learner:
+    """Return the method of auxiliary coordinates, whose penalty grows until the last pass."""
+    return CarreiraMac(SIZES, passes, seed=seed, **settings)
 
 
 def gradient(passes: int, seed: int, rate: float, batch: int) -> Learner:
@@ -73,9 +78,9 @@ FIGURE = Figure(
         "Lau et al.": Entry(partial(rival, LauBcd), {}, 60, 0.914),
         "Askari et al.": Entry(partial(rival, AskariLifted), {}, 60, 0.863),
         "Taylor et al.": Entry(partial(rival, TaylorAdmm), {}, 60, 0.834),
-        "MAC": Entry(partial(rival, CarreiraMac), {}, 60),
-        "LPOM": Entry(partial(rival, LiLpom), {}, 60),
-        "Zhang & Brand": Entry(partial(rival, ZhangTikhonov), {}, 60),
+        "MAC": Entry(mac, {"mu": 0.1, "growth": 100.0, "ridge": 100.0}, 60),
+        "LPOM": Entry(partial(rival, LiLpom), {"mu": 1.0, "ridge": 100.0}, 60),
+        "Zhang & Brand": Entry(partial(rival, ZhangTikhonov), {"theta": 0.5}, 60),
     },
 )
 

@@ -21,10 +21,13 @@ FIGURE = Figure(
     goal=0.991,
     entries=entries(
         (28, 28, 1),
-        ours=20,
-        passes=20,
+        20,
         paper={"ours": 0.990, "Adam": 0.989, "SGD": 0.986},
-        rates={"Adam": 0.01, "Adam, batches of 25": 0.001, "SGD": 0.3},
+        rivals={
+            "Adam": {"name": "Adam", "rate": 0.01},
+            "Adam, batches of 25": {"name": "Adam", "rate": 0.001, "batch": 25},
+            "SGD": {"name": "SGD", "rate": 0.3},
+        },
     ),
 )
 

@@ -21,10 +21,13 @@ FIGURE = Figure(
     goal=0.630,
     entries=entries(
         (32, 32, 3),
-        ours=20,
-        passes=80,
+        80,
         paper={"ours": 0.606, "Adam": 0.625, "SGD": 0.565},
-        rates={"Adam": 0.006, "Adam, batches of 25": 0.001, "SGD": 0.3},
+        rivals={
+            "Adam": {"name": "Adam", "rate": 0.006},
+            "Adam, batches of 25": {"name": "Adam", "rate": 0.001, "batch": 25},
+            "SGD": {"name": "SGD", "rate": 0.3},
+        },
     ),
 )
 

@@ -62,7 +62,8 @@ class Lifted:
     gamma
         Of each layer at the beginning, in samples.
     lam, alternations, order, rho
-        As of `LiftedNetwork`.
+        As of `LiftedNetwork`. A batch weighs ``rho`` against its own sum of losses, so that the
+        same number holds more in small batches.
     extrapolation
         Of each layer's weights; 0 is none.
     averaged

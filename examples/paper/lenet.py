@@ -15,7 +15,6 @@ from fenchel_stream import LiftedNetwork
 from fenchel_stream.settings import per_layer
 
 Shape = tuple[int, int, int]
-BATCH = 500
 CHOSEN = {
     # The convolutions are led on far, and their old weights count little: see the README.
     "gamma": (0.01, 0.01, 1.0, 1.0, 3.0),
@@ -88,7 +87,7 @@ def lifted(
 
 
 def gradient(
-    passes: int, seed: int, inputs: Shape, name: str, rate: float, batch: int = BATCH
+    passes: int, seed: int, inputs: Shape, name: str, rate: float, batch: int = 500
 ) -> Learner:
     """Return the same network, trained by gradients."""
     torch.manual_seed(seed)
@@ -97,10 +96,9 @@ def gradient(
 
 def entries(
     inputs: Shape,
-    ours: int,
     passes: int,
     paper: Mapping[str, float],
-    rates: Mapping[str, float],
+    rivals: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Entry]:
     """Return the curves of a figure.
 
@@ -108,22 +106,18 @@ def entries(
     ----------
     inputs
         Shape of an image.
-    ours, passes
-        Epochs of our network, and of those that are trained by gradients.
+    passes
+        Epochs.
     paper
         The paper's accuracies: ``ours``, ``Adam``, ``SGD``.
-    rates
-        Of ``Adam`` and ``SGD`` in batches of 500, as in the paper, and of ``Adam, batches of 25``,
-        which makes as many steps as ours.
+    rivals
+        What `gradient` takes, by the name of the learner.
     """
     own = partial(lifted, inputs=inputs)
     found = {
-        "ours, top-down": Entry(own, CHOSEN, ours, paper["ours"]),
-        "ours, the paper's order": Entry(own, {**CHOSEN, "order": "paper"}, ours, paper["ours"]),
+        "ours, top-down": Entry(own, CHOSEN, passes, paper["ours"]),
+        "ours, the paper's order": Entry(own, {**CHOSEN, "order": "paper"}, passes, paper["ours"]),
     }
-    for learner, rate in rates.items():
-        name, _, small = learner.partition(", ")
-        settings = {"name": name, "rate": rate} | ({"batch": CHOSEN["batch"]} if small else {})
-        rival = partial(gradient, inputs=inputs)
-        found[learner] = Entry(rival, settings, passes, paper.get(learner))
+    for name, settings in rivals.items():
+        found[name] = Entry(partial(gradient, inputs=inputs), settings, passes, paper.get(name))
     return found

@@ -1,7 +1,7 @@
 """Runs of a figure: every learner with every seed, each kept when it ends and never repeated.
 
-A finished run is one line of ``results/figureN.jsonl``. One that is cut goes on after the last pass
-that it finished, from its state under ``build/paper``.
+A finished run is one line of ``results/figureN.jsonl``; with other settings it is another run. One
+that is cut goes on after the last pass that it finished, from its state under ``build/paper``.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def run_figure(
             about = {"learner": name, "seed": seed, "passes": count, "settings": entry.written}
             if (only and name not in only) or store.has(**about):
                 continue
-            state = STATES / f"{store.path.stem}-{digest(about)}.npz"
+            where = {"results": str(store.path.resolve()), "rows": len(split.y_train)}
+            state = STATES / f"{store.path.stem}-{digest(about | where)}.npz"
             learner = entry.build(passes=count, seed=seed, **entry.settings)
             curves = _run(learner, split, count, state, f"{name}, seed {seed}")
             store.add({**about, **curves, "machine": machine, "date": _today()})

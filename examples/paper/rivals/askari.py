@@ -58,32 +58,39 @@ class AskariLifted(SplitNetwork):
             self.x = self.activations(x)
         for layer in range(len(self.x) - 1, -1, -1):
             u = with_ones(self.x[layer - 1] if layer else x) @ self.weights[layer].T
-            self._move_units(layer, u, *self._above(layer, y))
+            self._move_units(layer, u, *self._above(layer, y), self.lam)
         for layer in range(len(self.weights)):
             below = with_ones(self.x[layer - 1] if layer else x)
-            self._move_weights(layer, below, *self._above(layer - 1, y))
+            self._move_weights(layer, below, *self._above(layer - 1, y), self.rho)
 
     def _above(self, layer: int, y: Tensor) -> tuple[Tensor, float]:
         """Return what the weights above ``X`` are fitted to, and the weight of that."""
         last = layer == len(self.x) - 1
         return (y, 1.0) if last else (self.x[layer + 1], self.lam)
 
-    def _move_units(self, layer: int, u: Tensor, wanted: Tensor, weight: float) -> None:
-        """Move the units of ``X`` one by one, each to its minimiser over ``x >= 0``."""
+    def _move_units(
+        self, layer: int, u: Tensor, wanted: Tensor, weight: float, pull: float
+    ) -> None:
+        """Move the units of ``X`` one by one, each to its minimiser over ``x >= 0``.
+
+        What is minimised is ``weight ||wanted - [1, X] W^T||^2 + pull ||X - u||^2``.
+        """
         above = self.weights[layer + 1]
         x, u = self.x[layer].T.contiguous(), u.T.contiguous()  # a unit is contiguous now
         residual = (wanted - above[:, 0]).T - above[:, 1:] @ x
         for _ in range(self.sweeps):
             for unit, w in enumerate(above[:, 1:].T):
-                slope = weight * (w @ residual) + self.lam * (u[unit] - x[unit])
-                moved = (x[unit] + slope / (weight * w.dot(w) + self.lam)).clamp(min=0.0)
+                slope = weight * (w @ residual) + pull * (u[unit] - x[unit])
+                moved = (x[unit] + slope / (weight * w.dot(w) + pull)).clamp(min=0.0)
                 residual -= w[:, None] * (moved - x[unit])
                 x[unit] = moved
         self.x[layer] = x.T.contiguous()
 
-    def _move_weights(self, layer: int, below: Tensor, wanted: Tensor, weight: float) -> None:
-        """Move the weights of a layer to their ridge regression."""
-        matrix = self.inverse(layer, below, self.rho / weight)
+    def _move_weights(
+        self, layer: int, below: Tensor, wanted: Tensor, weight: float, ridge: float
+    ) -> None:
+        """Move weights to the minimiser of ``weight ||wanted - below W^T||^2 + ridge ||W||^2``."""
+        matrix = self.inverse(layer, below, ridge / weight)
         self.weights[layer] = (wanted.T @ below) @ matrix
 
     def objective(self, x: Tensor, y: Tensor) -> float:

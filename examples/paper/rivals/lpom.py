@@ -1,13 +1,15 @@
 """Li, Fang and Lin (2019), "Lifted Proximal Operator Machines" (LPOM).
 
-Rows are samples. ReLU is the proximal operator of an ``f``, and a ``g`` makes the penalty vanish
-where ``X = relu(U)``. Every layer has an ``X`` of its own, that of the output layer, too, which is
-linear here, and where ``U_l = [1, X_l] W_l^T`` the problem is
+Rows are samples. The activation is the proximal operator of an ``f``, and a ``g`` makes the penalty
+``f(x) + g(u) + (x - u)^2 / 2`` vanish where ``x`` is the activation of ``u``. For ReLU ``f`` is 0
+over ``x >= 0`` and ``g(u) = -min(u, 0)^2 / 2``, so that the penalty is ``F(x) + F*(u) - x u`` with
+``F(x) = x^2 / 2`` and ``F*(u) = max(u, 0)^2 / 2``: the divergence of the Fenchel network. Every
+layer has an ``X`` of its own, that of the output layer, which is linear here, too. Where
+``U_l = [1, X_l] W_l^T``, the problem is
 
-    ``min  ||X_{L+1} - Y||^2 / 2 + sum_l mu 1^T (f(X_{l+1}) + g(U_l) - X_{l+1} * U_l) 1``
+    ``min  ||X_{L+1} - Y||^2 / 2 + sum_l mu (F(X_{l+1}) + F*(U_l) - <X_{l+1}, U_l>)``
 
-with ``f(x) = x^2 / 2`` over ``x >= 0`` and ``g(u) = max(u, 0)^2 / 2``; both are squares for the
-output layer. For ReLU the penalty is the divergence of the Fenchel network: the two differ in the
+with ``F = F* = squares / 2`` for the output layer. From the Fenchel network it differs in the
 output layer and in how blocks move. ``X``, from the output to the input, is the fixed point of
 
     ``X_{l+1} = relu(U_l - (relu(U_{l+1}) - X_{l+2}) W_{l+1})``,

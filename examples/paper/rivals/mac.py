@@ -12,7 +12,9 @@ What is ours: the paper's experiments have sigmoids, and Gauss-Newton for both s
 stays in the range of ReLU, ``Z >= 0``: an output's loss then has no convex kink, so that a Gram
 matrix of all rows majorises it, with a ridge for damping, and the last layer is least squares. The
 Z-step is by projected gradients, layer by layer from the output. With ``mu`` at rest the objective
-never rises. The values of ``mu``, tenfold at fixed iterations, and all other constants are ours.
+never rises. Its values, which grow evenly in the logarithm over all iterations, and all other
+constants are ours, and the last layer is not fitted once more to the network's own features at the
+end.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ class CarreiraMac(SplitNetwork):
     ----------
     sizes
         Inputs, hidden units of each layer, outputs.
-    mu, growth, every
-        Weight of the penalty at first, its growth, and after how many iterations it grows.
+    passes
+        Iterations that will be made.
+    mu, growth
+        Weight of the penalty at first, and by how much it has grown in the end.
     w_steps, z_steps
         Steps of each layer in each iteration.
     ridge
@@ -51,9 +55,9 @@ class CarreiraMac(SplitNetwork):
     def __init__(
         self,
         sizes: Sequence[int],
+        passes: int,
         mu: float = 0.1,
-        growth: float = 10.0,
-        every: int = 20,
+        growth: float = 100.0,
         w_steps: int = 3,
         z_steps: int = 10,
         ridge: float = 100.0,
@@ -61,7 +65,7 @@ class CarreiraMac(SplitNetwork):
         seed: int = 0,
     ) -> None:
         super().__init__(sizes, scale, bias=0.0, seed=seed)
-        self.mu, self.growth, self.every = mu, growth, every
+        self.passes, self.mu, self.growth = passes, mu, growth
         self.w_steps, self.z_steps, self.ridge = w_steps, z_steps, ridge
         self.z: list[Tensor] = []
 
@@ -78,7 +82,7 @@ class CarreiraMac(SplitNetwork):
 
     def penalty(self, number: int) -> float:
         """Return ``mu`` in an iteration."""
-        return self.mu * self.growth ** (number // self.every)
+        return self.mu * float(self.growth ** (number / self.passes))
 
     def _slope(self, layer: int, u: Tensor, y: Tensor) -> Tensor:
         """Return the derivative by ``u`` of half the squared error of a layer with outputs `u`."""

@@ -27,7 +27,7 @@ class ZhangTikhonov(AskariLifted):
     sizes
         Inputs, hidden units of each layer, outputs.
     lam, rho
-        Weights of the penalties and of the squared norm of the weights, above 0.
+        Weights of the penalties and of the squared norm of the weights.
     theta
         The part of its way that a block goes, from 0 to 1.
     sweeps
@@ -51,18 +51,18 @@ class ZhangTikhonov(AskariLifted):
         super().__init__(sizes, lam, rho, sweeps, scale, seed)
         self.theta, self.proximal = theta, (1.0 - theta) ** 2
 
-    # A term c ||B - p||^2 and the proximal one are (c + proximal) ||B - centre||^2 together, and a
-    # constant; the rest of the objective then weighs c / (c + proximal) to have c before it again.
-
-    def _move_units(self, layer: int, u: Tensor, wanted: Tensor, weight: float) -> None:
-        old, both = self.x[layer], self.lam + self.proximal
-        centre = (self.lam * u + self.proximal * old) / both
-        super()._move_units(layer, centre, wanted, weight * self.lam / both)
+    def _move_units(
+        self, layer: int, u: Tensor, wanted: Tensor, weight: float, pull: float
+    ) -> None:
+        old, both = self.x[layer], pull + self.proximal
+        centre = (pull * u + self.proximal * old) / both  # of both quadratic terms
+        super()._move_units(layer, centre, wanted, weight, both)
         self.x[layer] = old + self.theta * (self.x[layer] - old)
 
-    def _move_weights(self, layer: int, below: Tensor, wanted: Tensor, weight: float) -> None:
-        old, both = self.weights[layer], self.rho + self.proximal
+    def _move_weights(
+        self, layer: int, below: Tensor, wanted: Tensor, weight: float, ridge: float
+    ) -> None:
+        old, both = self.weights[layer], ridge + self.proximal
         centre = self.proximal / both * old
-        rest = wanted - below @ centre.T
-        super()._move_weights(layer, below, rest, weight * self.rho / both)
+        super()._move_weights(layer, below, wanted - below @ centre.T, weight, both)
         self.weights[layer] = old + self.theta * (self.weights[layer] + centre - old)
