@@ -78,9 +78,9 @@ FIGURE = Figure(
         "Lau et al.": Entry(partial(rival, LauBcd), {}, 60, 0.914),
         "Askari et al.": Entry(partial(rival, AskariLifted), {}, 60, 0.863),
         "Taylor et al.": Entry(partial(rival, TaylorAdmm), {}, 60, 0.834),
-        "MAC": Entry(mac, {"mu": 0.1, "growth": 100.0, "ridge": 100.0}, 60),
+        "MAC": Entry(mac, {"mu": 0.01, "growth": 100.0, "ridge": 100.0}, 60),
         "LPOM": Entry(partial(rival, LiLpom), {"mu": 1.0, "ridge": 100.0}, 60),
-        "Zhang & Brand": Entry(partial(rival, ZhangTikhonov), {"theta": 0.5}, 60),
+        "Zhang & Brand": Entry(partial(rival, ZhangTikhonov), {"theta": 0.3}, 60),
     },
 )
 

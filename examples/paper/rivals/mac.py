@@ -56,7 +56,7 @@ class CarreiraMac(SplitNetwork):
         self,
         sizes: Sequence[int],
         passes: int,
-        mu: float = 0.1,
+        mu: float = 0.01,
         growth: float = 100.0,
         w_steps: int = 3,
         z_steps: int = 10,

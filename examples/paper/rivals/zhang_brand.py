@@ -43,7 +43,7 @@ class ZhangTikhonov(AskariLifted):
         sizes: Sequence[int],
         lam: float = 1.0,
         rho: float = 1.0,
-        theta: float = 0.5,
+        theta: float = 0.3,
         sweeps: int = 1,
         scale: float = 0.05,
         seed: int = 0,
