@@ -68,9 +68,19 @@ class NumericalPair(Activation):
         near = np.linspace(0.0, 30.0, 9001)
         half = np.union1d(near, np.geomspace(30.0, FAR, 500))
         u = np.concatenate([-half[:0:-1], half])
-        v = np.asarray(phi(u), float)
-        if v.shape != u.shape or not np.isfinite(v).all():
-            raise ConfigError("phi must give a finite number for every finite one")
+        try:
+            with np.errstate(all="ignore"):
+                v = np.asarray(phi(u), float)
+        except TypeError as error:
+            raise ConfigError(f"phi must be a function of NumPy arrays: {error}") from error
+        if v.shape != u.shape:
+            raise ConfigError(
+                f"phi must give a number for each of an array: of {u.shape} it made {v.shape}"
+            )
+        odd = np.flatnonzero(~np.isfinite(v))
+        if len(odd):
+            i = odd[np.abs(u[odd]).argmin()]
+            raise ConfigError(f"phi must be finite up to {FAR:g}, but at {u[i]:.6g} it is {v[i]}")
         rises = np.diff(v)
         # From the middle outwards: what is far away may be rounding.
         falls = np.flatnonzero(rises < -1e-12 * np.maximum(1.0, np.abs(v[1:])))

@@ -197,14 +197,22 @@ class TestChain:
                 r"layer 2: .*2 x 2.*\(5, 5, 6\)",
             ),
             ([AveragePool2d(2), Dense(2)], (8,), r"layer 1: .*2 x 2.*\(8,\)"),
-            ([Conv2d(0, 5), Dense(2)], (8, 8, 1), "channels, kernel and stride are at least 1"),
+            ([Conv2d(0, 5), Dense(2)], (8, 8, 1), "channels, kernel and stride are whole"),
+            ([Conv2d(1, 5, padding="same"), Dense(2)], (8, 8, 1), "at least 0: .*'same'"),  # type: ignore[arg-type]
             ([Conv2d(1, 5, stride=0), Dense(2)], (8, 8, 1), "at least 1"),
-            ([Conv2d(1, 5, padding=-1), Dense(2)], (8, 8, 1), "padding 0"),
+            ([Conv2d(1, 5, padding=-1), Dense(2)], (8, 8, 1), "padding of at least 0"),
             ([AveragePool2d(0), Dense(2)], (8, 8, 1), "0 x 0"),
-            ([Conv2d(6, 5)], (8, 8, 1), "the last layer must be dense"),
-            ([Dense(2), AveragePool2d(2)], (8, 8, 1), "the last layer must be dense"),
-            ([], (8,), "the last layer must be dense"),
+            ([Conv2d(6, 5)], (8, 8, 1), "layers are a list whose last is dense"),
+            ([Dense(2), AveragePool2d(2)], (8, 8, 1), "layers are a list whose last is dense"),
+            ([], (8,), "layers are a list whose last is dense"),
+            (Dense(2), (8,), "layers are a list whose last is dense"),
             ([torch.nn.Flatten(), Dense(2)], (8,), "layer 0 is neither a layer"),
+            ([32, Dense(2)], (8,), r"layer 0 is neither a layer with weights, as Dense\(10\)"),
+            ([Dense(0), Dense(2)], (8,), "layer 0 has no units"),
+            ([Dense(-3), Dense(2)], (8,), "layer 0: a dense layer has a whole number of units"),
+            ([Dense(2.5), Dense(2)], (8,), "layer 0: .*not 2.5"),  # type: ignore[arg-type]
+            ([Dense(2)], (), "inputs is the shape of one sample"),
+            ([Dense(2)], (8, -8, 1), "inputs is the shape of one sample"),
         ],
     )
     def test_what_does_not_fit_is_named_with_both_shapes(

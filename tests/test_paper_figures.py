@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,24 @@ def test_the_rivals_lenet_is_ours(inputs: tuple[int, int, int]) -> None:
         x = np.random.default_rng(0).random((3, int(np.prod(inputs))))
         found = theirs(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(found, ours.predict(x), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["7", "Adam", "{}"], "invalid choice: .?7"),
+        (["2", "Foo", "{}"], 'no such learner: Foo; there are\n    "ours, top-down"'),
+        (["2", "Adam", '{"name": "Adam", "rat": 1}'], "'rat'; in the figure it has {\"name\": "),
+        (["2", "Adam", "{"], "no JSON: "),
+        (["2", "Adam", "[1]"], "settings are a JSON object"),
+    ],
+)
+def test_the_search_says_what_it_cannot_use(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        search.main([*arguments, "--passes", "1"])
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_the_search_never_sees_the_test_set(

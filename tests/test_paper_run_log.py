@@ -226,4 +226,17 @@ def test_the_command_says_what_is_missing(
     assert "download the four IDX files" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(figure(lifted=lifted), ["--only", "Adam"])
-    assert "no such learner: Adam" in capsys.readouterr().err
+    assert 'no such learner: Adam; there are\n    "lifted"' in capsys.readouterr().err
+    for option in ("--passes", "--rows"):
+        with pytest.raises(SystemExit):
+            main(figure(lifted=lifted), [option, "0"])
+        assert "at least 1, not '0'" in capsys.readouterr().err
+
+
+def test_fewer_rows_are_another_run(split: Split, tmp_path: Path) -> None:
+    store = Store(tmp_path / "figure9.jsonl")
+    for rows in (20, 100, 100):
+        run_figure(figure(Adam=MAKERS["Adam"]), split.first(rows), [0], "here", store)
+    assert [run["rows"] for run in store.read()] == [20, 100]
+    write_report(figure(Adam=MAKERS["Adam"]), store.read(), tmp_path, "")
+    assert "; 100 training images" in (tmp_path / "figure9.md").read_text()

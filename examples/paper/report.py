@@ -28,7 +28,8 @@ def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
     machines = ", ".join(sorted({run["machine"] for run in counted}))
     about = (
         f"# Figure {figure.number}: {figure.title}\n\n{table}\n\n"
-        f"Test accuracy after the last {figure.unit}, mean over seeds (± standard deviation). "
+        f"Test accuracy after the last {figure.unit}, mean over seeds (± standard deviation); "
+        f"{max(run['rows'] for run in counted):,} training images. "
         f"Goal for ours, top-down: {figure.goal:.3f}.\n"
         f"{' to '.join(sorted({dates[0], dates[-1]}))}, {machines}; seconds are wall-clock, "
         "other work on the machine included.\n\n"
@@ -40,10 +41,10 @@ def write_report(figure: Figure, runs: Runs, folder: Path, command: str) -> str:
 
 
 def longest(runs: Runs, learner: str, entry: Entry) -> list[dict[str, Any]]:
-    """Return the runs of a learner, as it is set now, with the most passes: one per seed."""
+    """Return the runs of a learner, as it is set now, with the most rows and passes, by seed."""
     own = [r for r in runs if (r["learner"], r["settings"]) == (learner, entry.written)]
-    most = max((run["passes"] for run in own), default=0)
-    return [run for run in own if run["passes"] == most]
+    most = max(((run["rows"], run["passes"]) for run in own), default=None)
+    return [run for run in own if (run["rows"], run["passes"]) == most]
 
 
 def _table(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]]) -> str:
@@ -71,17 +72,22 @@ def _draw(figure: Figure, shown: Sequence[tuple[str, Entry, Runs]], path: Path) 
     """Draw mean curves with the range over seeds, and the paper's last values as marks."""
     drawing, ax = plt.subplots(figsize=(7.0, 5.2), layout="constrained")
     right = max(runs[0]["passes"] for _, _, runs in shown)
-    ends = []
+    ends, least = [], 1.0
     for number, (name, _, runs) in enumerate(shown):
         curves = np.array([run["accuracy"] for run in runs])
         passes, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
-        ax.plot(passes, mean, color=f"C{number}", label=f"{name}: {mean[-1]:.4f}")
+        alone = "o" if len(passes) == 1 else None
+        ax.plot(passes, mean, color=f"C{number}", marker=alone, label=f"{name}: {mean[-1]:.4f}")
+        least = min(least, curves.min())
         ax.fill_between(passes, curves.min(0), curves.max(0), color=f"C{number}", alpha=0.2, lw=0)
         ends.append(mean[-1])
     papers = {number: entry.paper for number, (_, entry, _) in enumerate(shown) if entry.paper}
     ends += papers.values()
     low, high = min(ends), max(ends)
-    ax.set_ylim(low - 0.6 * (high - low) - 0.005, high + 0.15 * (high - low) + 0.002)
+    bottom = min(low, least) - 0.005
+    if len(ends) > 2:  # where many curves differ, which is near their ends
+        bottom = max(bottom, low - 0.6 * (high - low) - 0.005)
+    ax.set_ylim(max(bottom, 0.0), min(high + 0.15 * (high - low) + 0.002, 1.0))
     beside: list[float] = []
     for number, value in papers.items():
         # Beside the axis, and beside each other where the paper gives the same value or nearly.

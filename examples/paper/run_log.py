@@ -1,7 +1,8 @@
 """Runs of a figure: every learner with every seed, each kept when it ends and never repeated.
 
-A finished run is one line of ``results/figureN.jsonl``; with other settings it is another run. One
-that is cut goes on after the last pass that it finished, from its state under ``build/paper``.
+A finished run is one line of ``results/figureN.jsonl``; with other settings, or fewer rows, it is
+another run. One that is cut goes on after the last pass that it finished, from its state under
+``build/paper``.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Store:
     >>> from examples.paper.run_log import Store
     >>> with TemporaryDirectory() as folder:
     ...     store = Store(Path(folder) / "figure9.jsonl")
-    ...     run = {"learner": "Adam", "seed": 0, "passes": 2, "settings": {"rate": 0.01}}
+    ...     run = {"learner": "Adam", "passes": 2, "settings": {"rate": 0.01}}
     ...     store.add({**run, "accuracy": [0.5, 0.7]})
     ...     store.has(**run), store.has(**{**run, "settings": {"rate": 0.1}})
     (True, False)
@@ -111,7 +112,7 @@ class Store:
             file.write(json.dumps(run) + "\n")
 
     def has(self, **about: Any) -> bool:
-        """Whether a run is there: a learner with its seed, passes and settings."""
+        """Whether a run is there: a learner with its seed, rows, passes and settings."""
         return any(about.items() <= run.items() for run in self.read())
 
 
@@ -146,10 +147,11 @@ def run_figure(
     for seed in seeds:
         for name, entry in figure.entries.items():
             count = passes or entry.passes
-            about = {"learner": name, "seed": seed, "passes": count, "settings": entry.written}
+            about = {"learner": name, "seed": seed, "rows": len(split.y_train), "passes": count}
+            about |= {"settings": entry.written}
             if (only and name not in only) or store.has(**about):
                 continue
-            where = {"results": str(store.path.resolve()), "rows": len(split.y_train)}
+            where = {"results": str(store.path.resolve())}
             state = STATES / f"{store.path.stem}-{digest(about | where)}.npz"
             learner = entry.build(passes=count, seed=seed, **entry.settings)
             curves = _run(learner, split, count, state, f"{name}, seed {seed}")

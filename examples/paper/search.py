@@ -12,10 +12,12 @@ import argparse
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from examples.paper.cli import count, known
 from examples.paper.data import LOADERS
 from examples.paper.run_log import RESULTS, Figure, Store
 
@@ -27,22 +29,30 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("figure", type=int)
+    parser.add_argument("figure", type=int, choices=range(1, 5))
     parser.add_argument("learner", help="a name in the figure")
-    parser.add_argument("settings", nargs="+", type=json.loads, help="JSON, one per candidate")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--passes", type=int, required=True)
+    parser.add_argument(
+        "settings", nargs="+", type=settings_of, help="all settings as JSON, one per candidate"
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of files")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of search.jsonl")
+    parser.add_argument("--rows", type=count, default=50_000, help="training images to learn")
+    parser.add_argument("--passes", type=count, required=True, help="epochs or iterations")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     figure: Figure = importlib.import_module(f"examples.paper.figure{chosen.figure}").FIGURE
+    entry = known(figure, chosen.learner, parser)
+    try:
+        learners = [
+            entry.build(passes=chosen.passes, seed=chosen.seed, **settings)
+            for settings in chosen.settings
+        ]
+    except TypeError as error:  # of a call: a setting is missing, or there is no such
+        parser.error(f"{error}; in the figure it has {json.dumps(entry.written)}")
     split = LOADERS[figure.data](chosen.data).held_out(HELD_OUT).first(chosen.rows)
     store = Store(chosen.results / "search.jsonl")
-    for settings in chosen.settings:
-        build = figure.entries[chosen.learner].build
-        learner = build(passes=chosen.passes, seed=chosen.seed, **settings)
+    for settings, learner in zip(chosen.settings, learners, strict=True):
         accuracy = []
         for number in tqdm(range(chosen.passes), json.dumps(settings), unit=" passes"):
             learner.learn(split.x_train, split.y_train, number)
@@ -60,6 +70,17 @@ def main(arguments: list[str] | None = None) -> None:
         }
         store.add(run)
         print(json.dumps(run))
+
+
+def settings_of(text: str) -> dict[str, Any]:
+    """Return the settings of a candidate, as an argument has them."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"settings are a JSON object, not {text}")
+    return found
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.layers.average_pool2d import AveragePool2d, Pooled
 from fenchel_stream.layers.dense import Dense
-from fenchel_stream.layers.layer import Layer, LinearMap, Shape
+from fenchel_stream.layers.layer import Layer, LinearMap, Shape, size
 
 
 def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
@@ -32,13 +34,15 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     >>> [layer.weight_shape for layer in layers]
     [(6, 26), (10, 865)]
     """
-    if not isinstance(inputs, Sequence):
+    given: Any = inputs
+    if not isinstance(given, Sequence) or not given or not all(map(_counts, given)):
         raise ConfigError(
             "inputs is the shape of one sample, as (10,) or (height, width, channels), "
             f"not {inputs!r}"
         )
-    if not layers or not isinstance(layers[-1], Dense):
-        raise ConfigError(f"the last layer must be dense; got {list(layers)!r}")
+    given = layers
+    if not isinstance(given, Sequence) or not given or not isinstance(layers[-1], Dense):
+        raise ConfigError(f"layers are a list whose last is dense, as Dense(10); got {layers!r}")
     found: list[Layer] = []
     waiting: list[AveragePool2d] = []
     for number, layer in enumerate(layers):
@@ -46,7 +50,10 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
             waiting.append(layer)
             continue
         if not isinstance(layer, Layer):
-            raise ConfigError(f"layer {number} is neither a layer with weights nor a pooling")
+            raise ConfigError(
+                f"layer {number} is neither a layer with weights, as Dense(10), nor a pooling: "
+                f"{layer!r}"
+            )
         for pool in reversed(waiting):
             layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with what stands below it
         waiting = []
@@ -55,4 +62,10 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
         except ConfigError as error:
             raise ConfigError(f"layer {number}: {error}") from error
         inputs = found[-1].outputs
+        if not size(inputs) and number + 1 < len(layers):
+            raise ConfigError(f"layer {number} has no units: {layer!r}")
     return found
+
+
+def _counts(length: Any) -> bool:
+    return isinstance(length, Integral) and int(length) >= 0

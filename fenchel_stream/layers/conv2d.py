@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d, pad
@@ -69,8 +70,13 @@ class Conv2d(Layer):
                 f"a convolution with a window of {window} takes images (height, width, channels); "
                 f"what comes in has shape {inputs}"
             )
-        if min(self.channels, self.kernel, self.stride) < 1 or self.padding < 0:
-            raise ConfigError(f"channels, kernel and stride are at least 1, padding 0: {self}")
+        counts = self.channels, self.kernel, self.stride, self.padding
+        whole = all(isinstance(count, Integral) for count in counts)
+        if not whole or min(counts[:3]) < 1 or self.padding < 0:
+            raise ConfigError(
+                "channels, kernel and stride are whole numbers of at least 1, padding of at least "
+                f"0: {self}"
+            )
         layer = replace(self, inputs=inputs)
         if min(layer.outputs) < 1:
             raise ConfigError(
