@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from fenchel_stream import __version__
 from fenchel_stream.errors import FenchelStreamError
@@ -47,7 +50,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Only here, for it takes seconds: Ctrl-C should already be heard in good order.
-    from fenchel_stream.cli import check, checkpoint, dlq, run, status  # noqa: PLC0415
+    with _ended_by_ctrl_c():
+        from fenchel_stream.cli import check, checkpoint, dlq, run, status  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="fenchel-stream",
@@ -68,6 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     for one in commands.choices.values():
         one.epilog = EXIT_CODES
     return parser
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: an exception may be lost in the midst of an import."""
+    try:
+        before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    except ValueError:  # not in the main thread, where no signal is heard
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
