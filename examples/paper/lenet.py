@@ -113,11 +113,11 @@ def entries(
     rivals
         What `gradient` takes, by the name of the learner.
     """
-    own = partial(lifted, inputs=inputs)
+    own, rival = partial(lifted, inputs=inputs), partial(gradient, inputs=inputs)
     found = {
         "ours, top-down": Entry(own, CHOSEN, passes, paper["ours"]),
         "ours, the paper's order": Entry(own, {**CHOSEN, "order": "paper"}, passes, paper["ours"]),
     }
     for name, settings in rivals.items():
-        found[name] = Entry(partial(gradient, inputs=inputs), settings, passes, paper.get(name))
+        found[name] = Entry(rival, settings, passes, paper.get(name))
     return found

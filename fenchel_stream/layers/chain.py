@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.layers.average_pool2d import AveragePool2d, Pooled
 from fenchel_stream.layers.dense import Dense
-from fenchel_stream.layers.layer import Layer, LinearMap, Shape, size
+from fenchel_stream.layers.layer import Layer, LinearMap, Shape, is_count, size
 
 
 def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
@@ -35,7 +34,7 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     [(6, 26), (10, 865)]
     """
     given: Any = inputs
-    if not isinstance(given, Sequence) or not given or not all(map(_counts, given)):
+    if not isinstance(given, Sequence) or not given or not all(map(is_count, given)):
         raise ConfigError(
             "inputs is the shape of one sample, as (10,) or (height, width, channels), "
             f"not {inputs!r}"
@@ -65,7 +64,3 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
         if not size(inputs) and number + 1 < len(layers):
             raise ConfigError(f"layer {number} has no units: {layer!r}")
     return found
-
-
-def _counts(length: Any) -> bool:
-    return isinstance(length, Integral) and int(length) >= 0

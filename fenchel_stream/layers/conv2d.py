@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import torch
 from torch.nn.functional import conv2d, conv_transpose2d, pad
@@ -11,7 +10,7 @@ from torch.nn.grad import conv2d_weight
 
 from fenchel_stream.arrays import Array, as_array
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.layers.layer import Layer, Shape, size
+from fenchel_stream.layers.layer import Layer, Shape, is_count, size
 
 CHUNK = 1 << 22
 """Elements of the design matrix that exist at a time when its Gram matrix is summed."""
@@ -70,9 +69,8 @@ class Conv2d(Layer):
                 f"a convolution with a window of {window} takes images (height, width, channels); "
                 f"what comes in has shape {inputs}"
             )
-        counts = self.channels, self.kernel, self.stride, self.padding
-        whole = all(isinstance(count, Integral) for count in counts)
-        if not whole or min(counts[:3]) < 1 or self.padding < 0:
+        positive = self.channels, self.kernel, self.stride
+        if not all(is_count(number, 1) for number in positive) or not is_count(self.padding):
             raise ConfigError(
                 "channels, kernel and stride are whole numbers of at least 1, padding of at least "
                 f"0: {self}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 from fenchel_stream.arrays import Array, squared_norm_bound
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.layers.layer import Layer, Shape, size
+from fenchel_stream.layers.layer import Layer, Shape, is_count, size
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Dense(Layer):
         return (self.units,)
 
     def bound(self, inputs: Shape) -> Dense:
-        if not isinstance(self.units, Integral) or self.units < 0:
+        if not is_count(self.units):
             raise ConfigError(f"a dense layer has a whole number of units, not {self.units!r}")
         return replace(self, inputs=(size(inputs),))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import prod, sqrt
-from typing import TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -115,6 +116,11 @@ class Layer(LinearMap):
     def spread(self, g: Array) -> Array:
         """Return the gradient in ``X`` from that in the `reduced` input, both without the ones."""
         return g
+
+
+def is_count(number: Any, least: int = 0) -> bool:
+    """Return whether `number` is a whole number of at least `least`."""
+    return isinstance(number, Integral) and int(number) >= least
 
 
 def size(shape: Shape) -> int:

@@ -13,6 +13,7 @@ of the terms and one pass over the units for the minimiser over ``X`` are our ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -26,29 +27,14 @@ class ZhangTikhonov(AskariLifted):
     ----------
     sizes
         Inputs, hidden units of each layer, outputs.
-    lam, rho
-        Weights of the penalties and of the squared norm of the weights.
     theta
         The part of its way that a block goes, from 0 to 1.
-    sweeps
-        Passes over the units of a layer in each iteration.
-    scale
-        Standard deviation of the initial weights.
-    seed
-        Of the initial weights.
+    settings
+        The other parameters of `AskariLifted`.
     """
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        lam: float = 1.0,
-        rho: float = 1.0,
-        theta: float = 0.3,
-        sweeps: int = 1,
-        scale: float = 0.05,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(sizes, lam, rho, sweeps, scale, seed)
+    def __init__(self, sizes: Sequence[int], theta: float = 0.3, **settings: Any) -> None:
+        super().__init__(sizes, **settings)
         self.theta, self.proximal = theta, (1.0 - theta) ** 2
 
     def _move_units(
