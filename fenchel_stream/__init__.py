@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fenchel_stream.classifier import FenchelClassifier
-    from fenchel_stream.network import LiftedNetwork
-    from fenchel_stream.regressor import FenchelMultiTargetRegressor, FenchelRegressor
+    from fenchel_stream.estimators.classifier import FenchelClassifier
+    from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
+    from fenchel_stream.network.lifted_network import LiftedNetwork
 
 __version__ = "0.1.0"
 
@@ -20,10 +20,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FenchelClassifier": "classifier",
-    "FenchelMultiTargetRegressor": "regressor",
-    "FenchelRegressor": "regressor",
-    "LiftedNetwork": "network",
+    "FenchelClassifier": "estimators.classifier",
+    "FenchelMultiTargetRegressor": "estimators.regressor",
+    "FenchelRegressor": "estimators.regressor",
+    "LiftedNetwork": "network.lifted_network",
 }
 
 

@@ -21,9 +21,9 @@ import polars as pl
 
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli import main
-from fenchel_stream.config import parse
-from fenchel_stream.evaluation import Evaluation
-from fenchel_stream.learner import Learner
+from fenchel_stream.evaluation.result import Evaluation
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
 
 SEA = "river:synth.SEA?variant=1&seed=3&noise=0.2"
 """A stream without end, whose labels are noisy."""
@@ -175,7 +175,7 @@ class Process:
     """
 
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["fenchel_connectors.prometheus", "tests.warm"])
+    _context.set_forkserver_preload(["fenchel_connectors.monitoring.prometheus", "tests.warm"])
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from fenchel_connectors.lines import (
 )
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.source import Batch, Position, Reject
+from fenchel_stream.streams.source import Batch, Position, Reject
 
 
 class CsvSource:

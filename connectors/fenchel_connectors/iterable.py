@@ -12,7 +12,7 @@ import polars as pl
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import RAW_LIMIT, Batch, Position, Reject
+from fenchel_stream.streams.source import RAW_LIMIT, Batch, Position, Reject
 
 
 class IterableSource:

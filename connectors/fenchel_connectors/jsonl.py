@@ -17,7 +17,7 @@ from fenchel_connectors.lines import (
 )
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
-from fenchel_stream.source import Batch, Position, Reject
+from fenchel_stream.streams.source import Batch, Position, Reject
 
 
 class JsonlSource:

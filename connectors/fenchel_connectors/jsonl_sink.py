@@ -11,7 +11,7 @@ import orjson
 
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.source import Position
+from fenchel_stream.streams.source import Position
 
 STDOUT = ("-", "/dev/stdout")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import RAW_LIMIT
+from fenchel_stream.streams.source import RAW_LIMIT
 
 LINE_LIMIT = 1 << 24
 """Bytes of a line that are kept, and the longest record: a file without line ends must not fill

@@ -9,7 +9,7 @@ import polars as pl
 from fenchel_connectors.lines import check_file
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import Batch, Position
+from fenchel_stream.streams.source import Batch, Position
 
 BLOCK = 1 << 16
 """Rows that are read at a time, whatever the file's row groups are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.source import Position
+from fenchel_stream.streams.source import Position
 
 
 def counts(position: Position, *keys: str) -> list[int]:

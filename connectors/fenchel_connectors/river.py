@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from fenchel_connectors.iterable import IterableSource
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.source import Batch, Position
+from fenchel_stream.streams.source import Batch, Position
 
 if TYPE_CHECKING:
     from river.datasets.base import Dataset

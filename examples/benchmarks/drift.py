@@ -26,8 +26,8 @@ import torch
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from fenchel_stream.arrays import with_ones
-from fenchel_stream.ensemble import Ensemble
+from fenchel_stream.estimators.ensemble import Ensemble
+from fenchel_stream.network.arrays import with_ones
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = [784, 300, 10]

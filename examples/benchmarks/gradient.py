@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fenchel_stream.losses import softmax
+from fenchel_stream.network.losses import softmax
 
 Matrix = NDArray[np.floating[Any]]
 

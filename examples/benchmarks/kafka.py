@@ -30,13 +30,13 @@ from fenchel_connectors.kafka import rows
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.reader import Reader
 from fenchel_connectors.kafka.rows import Rows
-from fenchel_stream.batch_model import BatchModel
-from fenchel_stream.config import parse
-from fenchel_stream.learner import Learner
-from fenchel_stream.network import LiftedNetwork
-from fenchel_stream.rows import RowCheck
-from fenchel_stream.scores import Scores
-from fenchel_stream.standardize import Standardize
+from fenchel_stream.evaluation.batch_model import BatchModel
+from fenchel_stream.evaluation.scores import Scores
+from fenchel_stream.network.lifted_network import LiftedNetwork
+from fenchel_stream.preprocessing.standardize import Standardize
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
+from fenchel_stream.validation.row_check import RowCheck
 from tests.brokers import Broker
 
 RESULTS = Path(__file__).parent / "results"

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from river import base
 
 from examples.benchmarks.gradient import Matrix, Networks, Recipe
-from fenchel_stream.batch_model import BatchModel
-from fenchel_stream.moments import Moments
-from fenchel_stream.preprocessing import OneHot
-from fenchel_stream.scaling import FeatureScaler
+from fenchel_stream.evaluation.batch_model import BatchModel
+from fenchel_stream.preprocessing.moments import Moments
+from fenchel_stream.preprocessing.pipeline import OneHot
+from fenchel_stream.preprocessing.scaling import FeatureScaler
 
 HIDDEN = 64
 

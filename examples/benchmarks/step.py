@@ -24,12 +24,12 @@ import numpy as np
 import polars as pl
 
 from fenchel_stream import FenchelClassifier, estimator, row_kernels
-from fenchel_stream.averages import Averages
-from fenchel_stream.descent import Descent
-from fenchel_stream.estimator import FenchelEstimator
-from fenchel_stream.experts import Experts
-from fenchel_stream.network import LiftedNetwork
-from fenchel_stream.scaling import FeatureScaler
+from fenchel_stream.estimators.base import FenchelEstimator
+from fenchel_stream.network.descent import Descent
+from fenchel_stream.network.experts.averages import Averages
+from fenchel_stream.network.experts.shares import Experts
+from fenchel_stream.network.lifted_network import LiftedNetwork
+from fenchel_stream.preprocessing.scaling import FeatureScaler
 
 RESULTS = Path(__file__).parent / "results"
 PASSES = 9

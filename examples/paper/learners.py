@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from examples.paper.data import Images, Labels
 from fenchel_stream import LiftedNetwork
-from fenchel_stream.arrays import as_array, as_numpy
-from fenchel_stream.settings import per_layer
+from fenchel_stream.network.arrays import as_array, as_numpy
+from fenchel_stream.network.problem import per_layer
 
 State = dict[str, Any]
 """Arrays by name."""

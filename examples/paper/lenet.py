@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from examples.paper.learners import Gradient, Learner, Lifted
 from examples.paper.run_log import Entry
 from fenchel_stream import LiftedNetwork
-from fenchel_stream.settings import per_layer
+from fenchel_stream.network.problem import per_layer
 
 Shape = tuple[int, int, int]
 CHOSEN = {

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from examples.paper.data import Images, Labels
 from examples.paper.learners import Inertia, State, classes, scaled
 from fenchel_stream import LiftedNetwork
-from fenchel_stream.arrays import Array, as_array, as_numpy, with_ones
-from fenchel_stream.descent import Descent
-from fenchel_stream.variables import Variables
+from fenchel_stream.network.arrays import Array, as_array, as_numpy, with_ones
+from fenchel_stream.network.descent import Descent
+from fenchel_stream.network.variables import Variables
 
 
 class Sweeps:

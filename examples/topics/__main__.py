@@ -21,7 +21,7 @@ from tqdm import tqdm
 from examples.topics.broker import Broker
 from examples.topics.player import EVENTS, LABELS, Player
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.config import Config, load
+from fenchel_stream.runner.config import Config, load
 
 CONFIG = Path(__file__).with_name("demo.toml")
 FOLDER = Path("build/demo-kafka")

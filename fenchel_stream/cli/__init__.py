@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from fenchel_stream import __version__
+from fenchel_stream.cli.logs import FORMATS, set_up_logs
 from fenchel_stream.errors import FenchelStreamError
-from fenchel_stream.logs import FORMATS, set_up_logs
 
 EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
 2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fenchel_stream.cli.run import add_configuration, configuration
-from fenchel_stream.config import Config
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.group import Group
-from fenchel_stream.join_check import JoinCheck
-from fenchel_stream.learner import Learner
-from fenchel_stream.rows import CheckedRows
-from fenchel_stream.source import Batch
+from fenchel_stream.late_labels.join_check import JoinCheck
+from fenchel_stream.runner.config import Config
+from fenchel_stream.runner.group.group import Group
+from fenchel_stream.runner.learner import Learner
+from fenchel_stream.streams.source import Batch
+from fenchel_stream.validation.row_check import CheckedRows
 
 
 def add_to(commands: Any) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fenchel_stream.config import load
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.sink import open_sink
-from fenchel_stream.source import open_source
+from fenchel_stream.runner.config import load
+from fenchel_stream.streams.sink import open_sink
+from fenchel_stream.streams.source import open_source
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fenchel_stream.config import Config, load, setting
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.group import Group
-from fenchel_stream.learner import Learner
+from fenchel_stream.runner.config import Config, load, setting
+from fenchel_stream.runner.group.group import Group
+from fenchel_stream.runner.learner import Learner
 
 FLAGS = {
     "--source": ("source.url", "URL", "rows to learn, as csv:flights.csv or river:Phishing"),

@@ -15,9 +15,9 @@ import polars as pl
 
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli.dlq import content_of
-from fenchel_stream.config import parse
-from fenchel_stream.learner import Learner
-from fenchel_stream.source import Batch
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
+from fenchel_stream.streams.source import Batch
 from tests.brokers import Broker
 from tests.chaos.kills import KILLS, RECORDS, kill_often
 from tests.chaos.part import Figures, Part

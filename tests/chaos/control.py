@@ -13,8 +13,8 @@ import pytest
 
 from fenchel_stream.checkpoint.disk import write
 from fenchel_stream.cli import main
-from fenchel_stream.learner import Learner
-from fenchel_stream.outputs import Marks
+from fenchel_stream.runner.learner import Learner
+from fenchel_stream.runner.outputs import Marks
 
 
 class Separate(Learner):

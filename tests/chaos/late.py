@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.brokers import Broker
 from tests.chaos.steps import Make
-from tests.test_late_labels import write
+from tests.late_labels.test_late_labels import write
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.config import parse
-from fenchel_stream.learner import Learner
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
 from tests.chaos.part import Figures, Part
 from tests.chaos.streams import make_file
 from tests.runs import kept, learn, tables

@@ -21,7 +21,7 @@ import fenchel_stream
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli import main
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.learner import Learner
+from fenchel_stream.runner.learner import Learner
 from tests.brokers import Broker
 from tests.chaos.control import run_broken
 from tests.chaos.part import Figures, Part

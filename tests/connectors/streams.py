@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from fenchel_stream.source import Batch, Position, Reject, Source
+from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
 Plain = tuple[list[str], list[str], list[tuple[Any, ...]], list[str], Position, list[Reject]]
 

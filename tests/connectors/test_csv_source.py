@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fenchel_connectors import CsvSource, lines
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import Batch, Reject
+from fenchel_stream.streams.source import Batch, Reject
 from tests.connectors.streams import assert_resumable, read
 
 Rows = list[tuple[str | None, ...]]

@@ -11,9 +11,9 @@ import pytest
 
 from fenchel_stream.cli import main
 from fenchel_stream.cli.dlq import content_of
-from fenchel_stream.config import parse
 from fenchel_stream.errors import DataError
-from fenchel_stream.learner import Learner
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
 from tests.brokers import Broker
 from tests.connectors.test_kafka_sink import committed, killed
 from tests.runs import learn, read_lines, rows, tables, write_csv

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fenchel_connectors import IterableSource
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import Batch
+from fenchel_stream.streams.source import Batch
 from tests.connectors.streams import assert_resumable, plain, read
 
 

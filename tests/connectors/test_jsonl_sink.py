@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fenchel_connectors import JsonlSink
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.sink import Sink, open_sink
+from fenchel_stream.streams.sink import Sink, open_sink
 
 
 def written(path: Path) -> list[Any]:

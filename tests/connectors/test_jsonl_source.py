@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fenchel_connectors import JsonlSource, lines
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.source import Batch
+from fenchel_stream.streams.source import Batch
 from tests.connectors.streams import assert_resumable, read
 
 

@@ -22,9 +22,9 @@ from kafka import KafkaConsumer, KafkaProducer
 from fenchel_connectors.kafka import KafkaSink
 from fenchel_connectors.kafka import sink as sinking
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.config import parse
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.learner import Learner
+from fenchel_stream.runner.config import parse
+from fenchel_stream.runner.learner import Learner
 from tests.brokers import Broker
 from tests.runs import (
     PATIENCE,

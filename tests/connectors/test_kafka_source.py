@@ -21,7 +21,7 @@ from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.reader import Reader
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.source import Batch, LiveSource, Position
+from fenchel_stream.streams.source import Batch, LiveSource, Position
 from tests.brokers import Broker
 from tests.connectors.streams import plain
 from tests.runs import assert_same, kept, learn, rows, start, until

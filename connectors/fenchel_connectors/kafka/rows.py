@@ -10,7 +10,7 @@ import polars as pl
 from fenchel_connectors.decoding import Decoded, decode, decode_all
 from fenchel_connectors.lines import readable
 from fenchel_connectors.records import to_frame
-from fenchel_stream.source import Batch, Position, Reject
+from fenchel_stream.streams.source import Batch, Position, Reject
 
 Decoder = Callable[[bytes], Mapping[str, Any]]
 

@@ -40,7 +40,7 @@ from fenchel_connectors.jsonl_sink import OPTIONS
 from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.topic import find_topic, unreachable
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.source import Position
+from fenchel_stream.streams.source import Position
 
 LARGEST = 64 << 20
 """Bytes of a record before it is compressed; what the broker takes is for it to say."""

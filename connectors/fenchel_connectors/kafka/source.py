@@ -15,8 +15,8 @@ from fenchel_connectors.kafka.reader import Place, Reader
 from fenchel_connectors.kafka.rows import Rows
 from fenchel_connectors.kafka.topic import Topic, find_topic
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.importing import find_function
-from fenchel_stream.source import Batch, Position
+from fenchel_stream.streams.registry import find_function
+from fenchel_stream.streams.source import Batch, Position
 
 TICK = 0.5
 """Seconds without a batch after which an empty one is given out."""

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.source import Position
+from fenchel_stream.streams.source import Position
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from examples.paper.data import Images, Labels
 from examples.paper.learners import State, scaled
-from fenchel_stream.arrays import as_numpy
+from fenchel_stream.network.arrays import as_numpy
 
 
 class SplitNetwork:

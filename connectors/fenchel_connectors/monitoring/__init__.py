@@ -1,0 +1,1 @@
+"""What is served to those who watch a run."""

@@ -1,0 +1,62 @@
+"""Whether a run lives, and whether it is ready: what an orchestrator asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Health:
+    """What a run has told of itself, as answers to two questions.
+
+    A run *lives* while its loop turns: it has asked for the next batch, and learnt the one before,
+    within the last `stuck_after` seconds. A source without news lets the loop turn too, so that an
+    idle topic is not taken for a stuck run. It is *ready* from its first turn until it stops.
+
+    Parameters
+    ----------
+    stuck_after
+        Seconds without a turn after which the run counts as stuck.
+    clock
+        Seconds that only grow.
+
+    Examples
+    --------
+    >>> from fenchel_connectors.monitoring.health import Health
+    >>> now = 0.0
+    >>> health = Health(stuck_after=60, clock=lambda: now)
+    >>> health.live(), health.ready()
+    ((True, 'starting'), (False, 'starting'))
+    >>> health.turn()
+    >>> now = 61.0
+    >>> health.live(), health.ready()
+    ((False, 'stuck: the loop has not turned for 61 s'), (True, 'running'))
+    """
+
+    def __init__(
+        self, stuck_after: float = 300.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.stuck_after = stuck_after
+        self.clock = clock
+        self._state = "starting"
+        self._last = clock()
+        self._waits = False
+
+    def turn(self, waits: bool = False) -> None:
+        """Note that the loop has turned; from now on it may wait for ever if it `waits`."""
+        self._state, self._last, self._waits = "running", self.clock(), waits
+
+    def stop(self) -> None:
+        """Note that the run comes to its end."""
+        self._state, self._last, self._waits = "stopping", self.clock(), False
+
+    def live(self) -> tuple[bool, str]:
+        """Return whether the run lives, and what it is doing."""
+        silent = self.clock() - self._last
+        if silent > self.stuck_after and not self._waits:
+            return False, f"stuck: the loop has not turned for {silent:.0f} s"
+        return True, "waiting for the source" if self._waits else self._state
+
+    def ready(self) -> tuple[bool, str]:
+        """Return whether the run learns what comes, and what it is doing."""
+        return self._state == "running", self._state

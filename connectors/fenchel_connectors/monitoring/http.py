@@ -1,0 +1,167 @@
+"""A small HTTP server for figures and health, that no client can hold up."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from fenchel_stream.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that a client may be silent before it is hung up on."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer: its body, the type of that, and a status."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+Routes = Mapping[str, Callable[[str], Page]]
+"""For each path what answers it, given the ``Accept`` header of the client."""
+
+
+class HttpServer:
+    """Answers GET on a few paths, each client in a thread of its own, until it is closed.
+
+    A client that says nothing, or never ends its TLS handshake, keeps nobody else waiting and is
+    hung up on after five seconds.
+
+    Parameters
+    ----------
+    routes
+        What to answer, by path.
+    port, host
+        Where to listen; port 0 takes any free one, and the attribute `port` tells which.
+    certfile, keyfile
+        For HTTPS, the certificate and its key as PEM files; the certificate's file may hold both.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened on, or the certificate cannot be used.
+
+    Examples
+    --------
+    >>> from urllib.request import urlopen
+    >>> from fenchel_connectors.monitoring.http import HttpServer, Page
+    >>> server = HttpServer({"/": lambda accept: Page(b"here")}, port=0)
+    >>> urlopen(server.url).read()
+    b'here'
+    >>> server.close()
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        port: int,
+        host: str = "127.0.0.1",
+        *,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+    ) -> None:
+        context = _context(certfile, keyfile)
+        try:
+            self._server = _Server(host, port, routes, context)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"metrics cannot be served at {host}, port {port}: {error}"
+            ) from error
+        self.host, self.port = host, int(self._server.server_address[1])
+        self.scheme = "http" if context is None else "https"
+        serve = self._server.serve_forever
+        self._thread = Thread(target=serve, args=(0.1,), name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def close(self) -> None:
+        """Stop serving; closing twice does no harm."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # beyond the usual 5, clients that come together wait for seconds
+
+    def __init__(
+        self, host: str, port: int, routes: Routes, context: ssl.SSLContext | None
+    ) -> None:
+        self.routes = routes
+        self.context = context
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # That of HTTPServer looks its own name up, which can take long without a name server.
+        TCPServer.server_bind(self)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # In the thread of the client, where a handshake that never ends keeps nobody waiting.
+        if self.context is not None:
+            request.settimeout(_Handler.timeout)
+            with self.context.wrap_socket(request, server_side=True) as secured:
+                super().finish_request(secured, client_address)
+        else:
+            super().finish_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("client %s: %r", client_address, sys.exception())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = PATIENCE
+    server_version, sys_version = "fenchel_stream", ""
+
+    def do_GET(self) -> None:
+        answer = self.server.routes.get(urlsplit(self.path).path)
+        if answer is None:
+            self.send_error(404)
+            return
+        page = answer(self.headers.get("Accept", ""))
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(page.body)))
+        self.end_headers()
+        self.wfile.write(page.body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
+        log.debug(format, *args)
+
+
+def _context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
+    if certfile is None:
+        if keyfile is not None:
+            raise ConfigError(f"keyfile {keyfile} needs a certfile")
+        return None
+    for path in filter(None, (certfile, keyfile)):
+        if not Path(path).is_file():
+            raise ConfigError(f"{path}: no such file; HTTPS needs a certificate and its key in PEM")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certfile, keyfile, password=lambda: "")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"certificate {certfile}: {error}") from error
+    return context

@@ -1,0 +1,277 @@
+"""A run's figures for Prometheus and its health for an orchestrator, served over HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from math import inf, isfinite
+from typing import Any, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import choose_encoder
+
+from fenchel_connectors.monitoring.health import Health
+from fenchel_connectors.monitoring.http import HttpServer, Page
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.evaluation.prequential import Step
+from fenchel_stream.network.report import StepReport
+
+log = logging.getLogger(__name__)
+
+PREFIX = "fenchel_stream"
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Bounds of the histogram of batch times."""
+
+
+class PrometheusExporter:
+    """Serves what a run tells it, on four paths.
+
+    ``/livez`` and ``/readyz`` answer 200 or 503 and say why, see `Health`; ``/version`` is JSON;
+    ``/metrics`` are the figures.
+
+    Counters start at 0 in every process, as Prometheus expects it: a resumed run does not count
+    again what the run before it counted. Accuracy over any time is the ratio of two of them,
+    ``rate(fenchel_stream_predictions_correct_total[5m]) /
+    rate(fenchel_stream_predictions_total[5m])``. All names begin with ``fenchel_stream_``:
+
+    ``records_total``
+        Records read, rejected ones included.
+    ``predictions_total``, ``predictions_correct_total``
+        Predictions whose label has arrived, and those that were the right class. A regressor's
+        are never counted as right.
+    ``loss_sum_total``
+        Summed over the same predictions, the cross-entropy of a classifier, if it is asked for
+        probabilities, or the absolute error of a regressor. Divide by ``predictions_total``.
+    ``rejected_total{reason}``, ``checkpoint_failures_total``
+        Records set aside; checkpoints that could not be written.
+    ``label_join{state}``
+        With labels on a stream of their own: how many predictions and labels of the whole stream
+        were matched, given up, and so on, and how many are pending; see `LabelJoin`.
+    ``batch_learn_seconds``
+        Histogram of the time to predict, score and learn a batch.
+    ``objective``, ``fenchel_divergence{layer}``, ``weight_displacement{layer}``
+        The network's objective after a recent batch, each hidden layer's Fenchel divergence, and
+        how far the weights of each layer moved; about once a second. Layers count from 1.
+    ``last_batch_timestamp_seconds``, ``last_checkpoint_timestamp_seconds``
+        When the last batch was learnt and the last checkpoint written, 0 before the first.
+    ``info{version}``
+        The version of fenchel-stream.
+
+    Parameters
+    ----------
+    port
+        0 takes any free one; the attribute `port` tells which.
+    host
+        Address to listen on. Whoever can reach it can read the figures.
+    reasons
+        Reasons for rejecting records that are known beforehand, so that their counters exist
+        from the start.
+    certfile, keyfile
+        For HTTPS, as `HttpServer` takes them.
+    stuck_after
+        Seconds without a turn of the loop after which the run counts as stuck.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened on, or the certificate cannot be used.
+
+    Examples
+    --------
+    >>> from urllib.request import urlopen
+    >>> from fenchel_connectors.monitoring.prometheus import PrometheusExporter
+    >>> with PrometheusExporter(port=0) as exporter:
+    ...     exporter.batch(records=100, step=None, seconds=0.0, report=None)
+    ...     page = urlopen(exporter.url).read().decode()
+    >>> "fenchel_stream_records_total 100.0" in page
+    True
+    """
+
+    def __init__(
+        self,
+        port: int = 9109,
+        host: str = "127.0.0.1",
+        *,
+        reasons: Iterable[str] = (),
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        stuck_after: float = 300.0,
+    ) -> None:
+        registry = CollectorRegistry()
+
+        def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **how: Any) -> Any:
+            return kind(f"{PREFIX}_{name}", text, labels, registry=registry, **how)
+
+        self.records = made(Counter, "records", "Records read.")
+        self.predictions = made(Counter, "predictions", "Predictions scored.")
+        self.correct = made(Counter, "predictions_correct", "Predictions of the right class.")
+        self.loss = made(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
+        self.rejects = made(Counter, "rejected", "Records set aside.", ("reason",))
+        self.join = made(Gauge, "label_join", "Predictions and labels that came apart.", ("state",))
+        self.failures = made(Counter, "checkpoint_failures", "Checkpoints not written.")
+        self.seconds = made(
+            Histogram, "batch_learn_seconds", "Time to learn a batch.", buckets=SECONDS
+        )
+        self.objective = made(Gauge, "objective", "Objective after a recent batch.")
+        self.divergence = made(
+            Gauge, "fenchel_divergence", "Fenchel divergence of a hidden layer.", ("layer",)
+        )
+        self.displacement = made(
+            Gauge, "weight_displacement", "Distance that a layer's weights moved.", ("layer",)
+        )
+        self.last_batch = made(
+            Gauge, "last_batch_timestamp_seconds", "When the last batch was learnt."
+        )
+        self.last_checkpoint = made(
+            Gauge, "last_checkpoint_timestamp_seconds", "When the last checkpoint was written."
+        )
+        Info(PREFIX, "What is running.", registry=registry).info(
+            {"version": version("fenchel-stream")}
+        )
+        for reason in reasons:
+            self.rejects.labels(reason)
+        self._rejected: dict[str, int] = {}
+        self._begun = False
+        self._looked = -inf
+        self.registry = registry
+        self.health = Health(stuck_after)
+        self._server = HttpServer(
+            {
+                "/metrics": self._figures,
+                "/livez": lambda _: _verdict(*self.health.live()),
+                "/readyz": lambda _: _verdict(*self.health.ready()),
+                "/version": _versions,
+            },
+            port,
+            host,
+            certfile=certfile,
+            keyfile=keyfile,
+        )
+        self.host, self.port = host, self._server.port
+        log.info("metrics at %s", self.url)
+
+    @property
+    def url(self) -> str:
+        """Where the metrics are."""
+        return f"{self._server.url}/metrics"
+
+    def turn(self, waits: bool = False) -> None:
+        """Note that the loop has turned; from now on it may wait for ever if it `waits`."""
+        self.health.turn(waits)
+
+    def stop(self) -> None:
+        """Note that the run comes to its end."""
+        self.health.stop()
+
+    def batch(
+        self, records: int, step: Step | None, seconds: float, report: StepReport | None
+    ) -> None:
+        """Count a batch.
+
+        Parameters
+        ----------
+        records
+            Records read, rejected ones included.
+        step
+            What the batch brought; None if none of its records could be learnt.
+        seconds
+            How long it took to predict, score and learn it.
+        report
+            The network's report on it; None if the model is no Fenchel network.
+        """
+        self._begun = True
+        self.records.inc(records)
+        if step is None:
+            return
+        self.predictions.inc(step.scored)
+        self.correct.inc(step.correct)
+        # One NaN or infinity would stay in the sum for ever.
+        if step.loss is not None and isfinite(step.loss):
+            self.loss.inc(step.loss)
+        self.seconds.observe(seconds)
+        self.last_batch.set_to_current_time()
+        # The figures of a report are computed when they are read.
+        if report is not None and time.monotonic() - self._looked >= 1.0:
+            self.objective.set(report.objective_after)
+            for layer, value in enumerate(report.divergence, 1):
+                self.divergence.labels(layer).set(value)
+            for layer, value in enumerate(report.displacement, 1):
+                self.displacement.labels(layer).set(value)
+            self._looked = time.monotonic()
+
+    def rejected(self, counts: Mapping[str, int]) -> None:
+        """Take over how many records the run has rejected so far, by reason.
+
+        What is told before the first batch was rejected by earlier processes: it is not counted.
+        """
+        for reason, count in counts.items():
+            child = self.rejects.labels(reason)
+            if self._begun:
+                child.inc(count - self._rejected.get(reason, 0))
+            self._rejected[reason] = count
+
+    def joined(self, figures: Mapping[str, int]) -> None:
+        """Take over how the join of labels to predictions stands."""
+        for state, count in figures.items():
+            self.join.labels(state).set(count)
+
+    def checkpoint(self, error: Exception | None = None) -> None:
+        """Note that a checkpoint was written or, with `error`, that it was not."""
+        if error is None:
+            self.last_checkpoint.set_to_current_time()
+        else:
+            self.failures.inc()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.close()
+
+    def _figures(self, accept: str) -> Page:
+        encode, content_type = choose_encoder(accept)
+        return Page(encode(self.registry), content_type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def open_exporter(
+    address: str,
+    *,
+    certfile: str | None = None,
+    keyfile: str | None = None,
+    stuck_after: float = 300.0,
+) -> PrometheusExporter:
+    """Return the exporter for an address such as ``127.0.0.1:9109`` or ``[::1]:9109``.
+
+    Raises
+    ------
+    ConfigError
+        It is no address, or cannot be listened on.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):
+        raise ConfigError(f"metrics address {address!r} is not of the form host:port")
+    return PrometheusExporter(
+        int(port),
+        host.removeprefix("[").removesuffix("]"),
+        certfile=certfile,
+        keyfile=keyfile,
+        stuck_after=stuck_after,
+    )
+
+
+def _verdict(good: bool, why: str) -> Page:
+    return Page(f"{why}\n".encode(), status=200 if good else 503)
+
+
+def _versions(accept: str) -> Page:
+    found = {"version": version("fenchel-stream"), "python": platform.python_version()}
+    return Page(json.dumps(found).encode(), "application/json")

@@ -1,0 +1,73 @@
+"""What the command line logs on standard error: lines for people, or JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+
+FORMATS = ("text", "json")
+
+log = logging.getLogger("fenchel_stream")
+
+_STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, and what is `extra`.
+
+    Examples
+    --------
+    >>> import logging
+    >>> from fenchel_stream.cli.logs import JsonFormatter
+    >>> record = logging.makeLogRecord({"name": "a", "levelname": "INFO", "msg": "b", "created": 0})
+    >>> JsonFormatter().format(record)
+    '{"time": "1970-01-01T00:00:00.000+00:00", "level": "INFO", "logger": "a", "message": "b"}'
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC)
+        line = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def set_up_logs(form: str) -> Callable[[str, int], None]:
+    """Send the log to standard error in one of `FORMATS`; return how to say what ended the command.
+
+    That takes a message and the exit code. For people it is the message alone, after the name of
+    the command; in JSON it is a line of the log like any other, and so is a fault of the program,
+    traceback and all.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    if form == "json":
+        handler.setFormatter(JsonFormatter())
+        sys.excepthook = _log_fault
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    return _log_end if form == "json" else _print_end
+
+
+def _print_end(message: str, code: int) -> None:
+    print(f"fenchel-stream: {message}", file=sys.stderr)
+
+
+def _log_end(message: str, code: int) -> None:
+    log.critical("%s", message, extra={"exit_code": code})
+
+
+def _log_fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    log.critical("%r", error, exc_info=(kind, error, trace), extra={"exit_code": 1})

@@ -1,0 +1,188 @@
+"""What the River estimators share: parameters, growth, and the rows that wait for a batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping
+from hashlib import blake2b
+from math import sqrt
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import polars as pl
+from river.utils import dataframe
+
+from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.estimators.ensemble import Ensemble
+from fenchel_stream.estimators.schema import Schema, frame_values, row_values
+from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.report import StepReport
+from fenchel_stream.preprocessing.scaling import FeatureScaler
+
+TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
+"""Parameters that may change while a model learns, by River's `mutate`."""
+
+
+class FenchelEstimator:
+    """An `Ensemble` that grows with the features and outputs of a stream.
+
+    Growth is exact. A new feature or output enters the networks with the batch that learns it, not
+    before; its first weights depend on its name and the seed, not on when it arrived. Features
+    that a row lacks, and those not learnt yet, are 0. Predicting never changes state.
+    """
+
+    _loss: str
+
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (64,),
+        activation: str = "relu",
+        lam: float | str = "auto",
+        gamma: float | tuple[float, ...] | str = "auto",
+        rho: float = 0.0,
+        alternations: int = 1,
+        order: str = "auto",
+        scale: bool = True,
+        batch_size: int = 1,
+        device: str = "cpu",
+        dtype: str = "float32",
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(hidden, (tuple, list)):
+            raise ConfigError(f"hidden is units of each layer, as hidden=(64,), not {hidden!r}")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("seed", seed, 0),
+            *(("hidden", units, 1) for units in hidden),
+        ):
+            if not isinstance(value, Integral):
+                raise ConfigError(f"{name} must be a whole number, not {value!r}")
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, not {value!r}")
+        self.hidden = hidden
+        self.activation = activation
+        self.lam = lam
+        self.gamma = gamma
+        self.rho = rho
+        self.alternations = alternations
+        self.order = order
+        self.scale = scale
+        self.batch_size = batch_size
+        self.device = device
+        self.dtype = dtype
+        self.seed = seed
+        self.ensemble = Ensemble(
+            (0, *hidden, 0),
+            activation=activation,
+            loss=self._loss,
+            lam=lam,
+            gamma=gamma,
+            rho=rho,
+            alternations=alternations,
+            order=order,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+        )
+        self.schema = Schema()
+        self.scaler = FeatureScaler()
+        self.report: StepReport | None = None
+        self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
+        self._begin()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Set what the kind of target adds to the state."""
+
+    @property
+    def _mutable_attributes(self) -> set[str]:
+        return set(TUNABLE)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # River's `mutate` sets attributes; the networks must learn of it, or refuse.
+        if name in TUNABLE and "ensemble" in self.__dict__:
+            self.ensemble.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The report is about the last batch, and holds on to it; it is no part of what was learnt.
+        return {**self.__dict__, "report": None}
+
+    @abstractmethod
+    def _targets(self, y: list[Any]) -> Array:
+        """Return targets as a matrix, NaN where one is missing, the networks grown to fit."""
+
+    def _learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
+        values = row_values(x)
+        if self.batch_size == 1:
+            self._learn(tuple(x), values, [y])
+            return
+        self._waiting.append((dict(zip(x, values, strict=True)), y))
+        if len(self._waiting) >= self.batch_size:
+            self._learn_waiting()
+
+    def _learn_many(self, X: Any, y: list[Any]) -> None:
+        names, values = frame_values(X)
+        if len(values) != len(y):
+            raise DataError(f"X has {len(values)} rows, y has {len(y)}")
+        if not len(y):
+            return
+        self._learn_waiting()
+        self._learn(names, values, y)
+
+    def _learn_waiting(self) -> None:
+        if self._waiting:
+            rows, y = zip(*self._waiting, strict=True)
+            names = tuple(dict.fromkeys(name for row in rows for name in row))
+            values = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+            self._waiting = []
+            self._learn(names, values, list(y))
+
+    def _learn(self, names: tuple[Hashable, ...], values: Any, y: list[Any]) -> None:
+        new = self.schema.extend(names)
+        if new:
+            columns = [self._first_weights(name) for name in new]
+            self.ensemble.grow_inputs(np.stack(columns, axis=1))
+            self.scaler.grow(len(new))
+        x = self.schema.place(names, values)
+        if self.scale:
+            self.scaler.update(x)
+        self.report = self.ensemble.step(self._input(x), self._targets(y))
+
+    def _outputs_one(self, x: Mapping[Any, Any]) -> Array:
+        return self.ensemble.outputs(self._input(self.schema.place(tuple(x), row_values(x))))
+
+    def _outputs_many(self, X: Any) -> Array:
+        return self.ensemble.outputs(self._input(self.schema.place(*frame_values(X))))
+
+    def _input(self, x: Array) -> Array:
+        """Return the networks' input for features `x`: scaled, and with the biases' ones."""
+        a = np.empty((len(x), x.shape[1] + 1), self.dtype)
+        a[:, 0] = 1.0
+        if self.scale:
+            self.scaler.scale(x, out=a[:, 1:])
+        else:
+            a[:, 1:] = np.nan_to_num(x)
+        return a
+
+    def _first_weights(self, name: Hashable) -> Array:
+        """Return the first weights of a feature: zero without a hidden layer, else by its name."""
+        if not self.hidden:
+            return np.zeros(self.ensemble.n_outputs)
+        text = f"{self.seed} {type(name).__name__} {name!r}"
+        key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+        # Xavier's bound with as many inputs as units: how many will come is not known.
+        limit = sqrt(3.0 / self.hidden[0])
+        return np.random.default_rng(key).uniform(-limit, limit, self.hidden[0])
+
+
+def label_list(y: Any) -> list[Any]:
+    """Return a native series, array or sequence of labels as a list of Python objects."""
+    if isinstance(y, (list, tuple)):
+        return list(y)
+    if isinstance(y, np.ndarray):
+        return list(y.tolist())
+    # One of polars need not be wrapped first, which takes ten times as long.
+    series = y if isinstance(y, pl.Series) else dataframe.into_series(y)
+    return list(series.to_list())

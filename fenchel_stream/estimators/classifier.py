@@ -1,0 +1,156 @@
+"""`FenchelClassifier`: a lifted network with softmax cross-entropy, as a River classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from river import base
+from river.utils import dataframe
+
+from fenchel_stream.errors import DataError
+from fenchel_stream.estimators.base import FenchelEstimator, label_list
+from fenchel_stream.estimators.schema import is_missing
+from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.losses import softmax
+
+
+class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
+    """Multi-class neural network that learns by exact proximal steps instead of gradient steps.
+
+    It needs no learning rate. Features are standardised online, and features and
+    classes may appear at any time.
+
+    Parameters
+    ----------
+    hidden
+        Units of each hidden layer; ``()`` is a linear model.
+    activation
+        relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
+    lam
+        Weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the paper's
+        order.
+    gamma
+        How much the old weights weigh, in samples; one number or one per layer. Larger is more
+        stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
+    rho
+        Weight decay.
+    alternations
+        Passes over the blocks of variables per batch, the paper's K.
+    order
+        ``top_down`` or ``paper``: see `LiftedNetwork`. With ``auto``, where gamma is ``auto``,
+        one network learns in each order, and they predict together (see `Ensemble`).
+    scale
+        Standardise features online and clip them at ten standard deviations; False takes them as
+        they are.
+    batch_size
+        Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
+        always learns its rows at once, as one batch.
+    device
+        ``cpu``, or a torch device such as ``cuda``.
+    dtype
+        ``float32`` or ``float64``.
+    seed
+        Of the initial weights.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics
+    >>> from fenchel_stream import FenchelClassifier
+    >>> model = FenchelClassifier()
+    >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    Accuracy: 89.27%
+    """
+
+    _loss = "cross_entropy"
+
+    def _begin(self) -> None:
+        self.classes: dict[base.typing.ClfTarget, int] = {}
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def learn_one(self, x: Mapping[Any, Any], y: base.typing.ClfTarget) -> None:
+        """Learn one row, at once or when `batch_size` rows have gathered.
+
+        Raises
+        ------
+        DataError
+            A feature is not a number or is infinite, or the label is missing.
+        """
+        self._learn_one(x, _label(y))
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn a frame of features and a series of labels as one batch.
+
+        Raises
+        ------
+        DataError
+            A column is not numeric or holds infinite values, or a label is missing.
+        """
+        self._learn_many(X, _labels(label_list(y)))
+
+    def predict_proba_one(
+        self, x: Mapping[Any, Any], **kwargs: Any
+    ) -> dict[base.typing.ClfTarget, float]:
+        """Return the probability of every class learnt so far."""
+        if not self.classes:
+            return {}
+        probabilities = softmax(self._outputs_one(x).astype(np.float64))
+        return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
+
+    def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
+        """Return the most probable class, or None before any label was learnt."""
+        if not self.classes:
+            return None
+        return list(self.classes)[int(self._outputs_one(x).argmax())]
+
+    def predict_proba_many(self, X: Any) -> Any:
+        """Return a frame of probabilities, one column per class, in the library of `X`."""
+        frame = dataframe.into_frame(X)
+        if not self.classes:
+            return dataframe.to_native_frame({}, like=frame)
+        probabilities = softmax(self._outputs_many(X).astype(np.float64))
+        columns = zip(self.classes, probabilities.T, strict=True)
+        return dataframe.to_native_frame(dict(columns), like=frame)
+
+    def predict_many(self, X: Any) -> Any:
+        """Return a series of the most probable classes, in the library of `X`."""
+        frame = dataframe.into_frame(X)
+        if not self.classes:
+            return dataframe.to_native_series([None] * len(frame), name=None, like=frame)
+        classes = list(self.classes)
+        labels = [classes[i] for i in self._outputs_many(X).argmax(axis=1).tolist()]
+        return dataframe.to_native_series(labels, name=None, like=frame)
+
+    def _targets(self, y: list[Any]) -> Array:
+        new = [label for label in dict.fromkeys(y) if label not in self.classes]
+        if new:
+            for label in new:
+                self.classes[label] = len(self.classes)
+            self.ensemble.grow_outputs(len(new))
+        count = len(self.classes)
+        targets = np.zeros((len(y), count), self.dtype)
+        targets.put([row * count + self.classes[label] for row, label in enumerate(y)], 1.0)
+        return targets
+
+
+def _labels(y: list[Any]) -> list[Any]:
+    try:
+        distinct = dict.fromkeys(y)
+    except TypeError:
+        return [_label(label) for label in y]  # which says what cannot be hashed
+    clean = {label: _label(label) for label in distinct}
+    return [clean[label] for label in y]
+
+
+def _label(y: Any) -> Any:
+    if isinstance(y, np.generic):
+        y = y.item()
+    if is_missing(y):
+        raise DataError("a label is missing; rows without a label cannot be learnt")
+    if not isinstance(y, Hashable):
+        raise DataError(f"label {y!r} cannot be a class: it is not hashable")
+    return y

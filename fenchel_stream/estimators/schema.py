@@ -1,0 +1,168 @@
+"""Feature names seen so far, append-only, and the way from a dict or a frame to a matrix.
+
+A name keeps its column for ever. New names of one row or frame are appended in sorted order, so
+that columns do not depend on the order in which a row lists its features. Names that were not
+learnt yet are left out. A feature that a row does not list is 0, as in River's linear models; one
+that it lists as None or NaN is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from decimal import Decimal
+from math import fsum, isfinite, isinf, isnan, nan
+from numbers import Real
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import polars as pl
+from river.utils import dataframe
+
+from fenchel_stream.errors import DataError
+from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.lifted_network import LARGEST
+
+PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
+PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+"""Types of polars whose columns are arrays of NumPy as they are."""
+
+
+class Schema:
+    """Feature names and their columns.
+
+    Examples
+    --------
+    >>> from fenchel_stream.estimators.schema import Schema
+    >>> schema = Schema()
+    >>> schema.extend(("b", "a"))
+    ['a', 'b']
+    >>> schema.place(("b", "new"), [3.0, 9.0]).tolist()
+    [[0.0, 3.0]]
+    """
+
+    def __init__(self) -> None:
+        self.columns: dict[Hashable, int] = {}
+        # Most rows list the names that the last learnt one listed: they are placed at once.
+        self.names: tuple[Hashable, ...] = ()
+        self.places: list[int] = []
+        self.order: Array | None = None
+
+    def extend(self, names: tuple[Hashable, ...]) -> list[Hashable]:
+        """Give a column to each of `names` that has none, and return those."""
+        if names == self.names:
+            return []
+        new = sorted((name for name in names if name not in self.columns), key=_sort_key)
+        for name in new:
+            self.columns[name] = len(self.columns)
+        self.names = names
+        self.places = [self.columns[name] for name in names]
+        self.order = np.argsort(self.places) if len(names) == len(self.columns) else None
+        return new
+
+    def place(self, names: tuple[Hashable, ...], values: Any) -> Array:
+        """Return `values`, one row or a matrix with columns `names`, as rows x features."""
+        if self.order is not None and names == self.names:
+            x = np.asarray(values, np.float64)[..., self.order]
+            return x if x.ndim == 2 else x[None]
+        places = self.places
+        if names != self.names:
+            known = [i for i, name in enumerate(names) if name in self.columns]
+            places = [self.columns[names[i]] for i in known]
+            values = np.asarray(values)[..., known]
+        rows = values.shape[0] if isinstance(values, np.ndarray) and values.ndim == 2 else 1
+        x = np.zeros((rows, len(self.columns)))
+        x[:, places] = values
+        return x
+
+
+def row_values(x: Mapping[Any, Any]) -> list[Any]:
+    """Return the numbers of a row, NaN where they are missing (None or NaN).
+
+    Raises
+    ------
+    DataError
+        A value is not a number or is infinite; the message names the feature.
+    """
+    values = list(x.values())
+    try:
+        # The sum knows what is no number or not finite; without the bounds, others could cancel.
+        plain = isfinite(fsum(values))
+        plain = plain and float(max(values)) < LARGEST and float(min(values)) > -LARGEST
+    except (TypeError, ValueError, OverflowError):
+        plain = not values
+    if plain:
+        return values
+    return [_number(name, value) for name, value in x.items()]
+
+
+def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
+    """Return the names and numbers of a frame (rows x columns), NaN where they are missing.
+
+    Raises
+    ------
+    DataError
+        A column is not numeric or holds an infinite value; the message names it.
+    """
+    if isinstance(X, pl.DataFrame) and not set(X.dtypes) - PLAIN:
+        # Its own conversion, and narwhals', take several times as long for a small batch: one
+        # waits for a pool of threads, the other asks of each object what it can do.
+        names = tuple(X.columns)
+        values = np.empty(X.shape, order="F")
+        for j, column in enumerate(X.iter_columns()):
+            values[:, j] = column.to_numpy()
+    else:
+        try:
+            frame = dataframe.into_frame(X)
+        except TypeError as error:
+            raise DataError(
+                f"X is of type {type(X).__name__}, and must be a frame of polars, pandas or pyarrow"
+            ) from error
+        names, values = tuple(frame.columns), _converted(frame)
+    with np.errstate(over="ignore"):  # huge values are clipped below
+        if np.abs(values).sum() < LARGEST:
+            return names, values
+    infinite = np.isinf(values)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        raise DataError(f"feature {names[column]!r} is infinite in row {row} of the batch")
+    return names, values.clip(-LARGEST, LARGEST)
+
+
+def _converted(frame: nw.DataFrame[Any]) -> Array:
+    for name, dtype in frame.schema.items():
+        if not (dtype.is_numeric() or dtype == nw.Boolean):
+            column = [_number(name, value) for value in frame[name].to_list()]
+            frame = frame.with_columns(
+                nw.new_series(name, column, nw.Float64, backend=frame.implementation)
+            )
+    return dataframe.to_numpy(frame)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA."""
+    # pandas' NA is known by the name of its type, so that pandas need not be there.
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, (float, np.floating)) and isnan(value)
+
+
+def _number(name: Hashable, value: Any) -> float:
+    if is_missing(value):
+        return nan
+    if not isinstance(value, (Real, Decimal, np.bool_)) or isinstance(value, np.timedelta64):
+        raise DataError(
+            f"feature {name!r} is {value!r}, not a number; "
+            "encode categories first, for example with river.preprocessing.OneHotEncoder"
+        )
+    try:
+        number = float(value)
+    except OverflowError:
+        number = LARGEST if str(value)[0] != "-" else -LARGEST
+    if isinf(number):
+        raise DataError(f"feature {name!r} is infinite")
+    return number if isnan(number) else min(max(number, -LARGEST), LARGEST)
+
+
+def _sort_key(name: Hashable) -> tuple[str, str]:
+    return type(name).__name__, repr(name)

@@ -1,0 +1,1 @@
+"""Test-then-train: predictions, metrics, curves."""

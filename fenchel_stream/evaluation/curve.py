@@ -1,0 +1,52 @@
+"""How the metrics of a run went, in a bounded number of points."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from fenchel_stream.evaluation.scores import Scores
+
+MOST = 2000
+"""At this many points every other one is dropped, so that an endless stream fits in memory."""
+
+
+class Curve:
+    """Windowed and cumulative metrics, one point about every `every` rows.
+
+    Examples
+    --------
+    >>> from river import metrics
+    >>> from fenchel_stream.evaluation.curve import Curve
+    >>> from fenchel_stream.evaluation.scores import Scores
+    >>> curve, scores = Curve(every=100), Scores(metrics.MAE(), window=100)
+    >>> curve.follow(150, scores)
+    >>> curve.to_frame(200, scores)["row"].to_list()
+    [150, 200]
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.points: list[dict[str, float]] = []
+
+    @property
+    def end(self) -> float:
+        """The row of the last point."""
+        return self.points[-1]["row"] if self.points else 0
+
+    def follow(self, row: int, scores: Scores) -> None:
+        """Add a point if `every` rows have passed since the last."""
+        if row - self.end >= self.every:
+            self.points.append(_point(row, scores))
+            if len(self.points) >= MOST:
+                self.points = self.points[1::2]
+                self.every *= 2
+
+    def to_frame(self, row: int, scores: Scores) -> pl.DataFrame:
+        """Return the points and a last one at `row`, where the run is now, one per row."""
+        last = [_point(row, scores)] if row > self.end else []
+        return pl.DataFrame([*self.points, *last], infer_schema_length=None)
+
+
+def _point(row: int, scores: Scores) -> dict[str, float]:
+    total = {f"all {name}": value for name, value in scores.cumulative.items()}
+    return {"row": row, **scores.windowed, **total}

@@ -1,0 +1,144 @@
+"""The outcome of a prequential evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.evaluation.scores import spell
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a prequential evaluation found.
+
+    Attributes
+    ----------
+    metrics
+        Each metric over all rows.
+    curve
+        One point about every `window` rows: how many rows were learnt (``row``), each metric over
+        the last `window` of them (``Accuracy``), and over all of them (``all Accuracy``).
+    window
+        Rows that the windowed metrics look back on.
+    rows
+        Rows that were predicted.
+    rejected
+        Records that could not be read or had no target.
+    seconds
+        How long it took, reading included.
+    notes
+        What else should be known, such as how many labels found no prediction.
+
+    Examples
+    --------
+    >>> from river import datasets, metrics, naive_bayes
+    >>> from fenchel_stream.evaluation.prequential import evaluate
+    >>> data = datasets.Phishing()
+    >>> result = evaluate(naive_bayes.GaussianNB(), data, metrics.Accuracy(), progress=False)
+    >>> print(result)
+    Accuracy 0.8948 over 1,250 rows, ... rows/s
+    >>> result.to_frame().rows(named=True)[0]
+    {'row': 1000, 'Accuracy': 0.892..., 'all Accuracy': 0.892...}
+    """
+
+    metrics: dict[str, float]
+    curve: pl.DataFrame
+    window: int
+    rows: int
+    rejected: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        speed = self.rows / self.seconds if self.seconds else 0.0
+        return self._line(f", {speed:,.0f} rows/s")
+
+    @property
+    def figures(self) -> str:
+        """The metrics, over how many rows, and the notes, as text."""
+        return self._line()
+
+    def _line(self, speed: str = "") -> str:
+        rejected = f", {self.rejected:,} rejected" if self.rejected else ""
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"{spell(self.metrics)} over {self.rows:,} rows{rejected}{speed}{notes}"
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the curve."""
+        return self.curve
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the curve of each metric, over the last `window` rows and over all rows.
+
+        Parameters
+        ----------
+        ax
+            The matplotlib axes to draw on, a sequence of them for several metrics; made if None.
+
+        Returns
+        -------
+        axes
+            What was drawn on: one, or for several metrics a list.
+
+        Raises
+        ------
+        ConfigError
+            matplotlib is not installed, or there are not as many axes as metrics.
+        """
+        _, pyplot, ticker = _matplotlib()
+        names = list(self.metrics)
+        if ax is None:
+            _, ax = pyplot.subplots(len(names), sharex=True, **self._page())
+        axes = list(np.ravel(ax))
+        if len(axes) != len(names):
+            raise ConfigError(f"{len(names)} metrics need as many axes, not {len(axes)}")
+        marker = "." if len(self.curve) < 30 else ""
+        for one, name in zip(axes, names, strict=True):
+            one.set_ylabel(name)
+            one.grid(alpha=0.3)
+            for column, label, style in (
+                (name, f"last {self.window:,} rows", "-"),
+                (f"all {name}", "all rows so far", "--"),
+            ):
+                if len(self.curve):
+                    rows = self.curve["row"]
+                    one.plot(rows, self.curve[column], style, marker=marker, label=label)
+        if len(self.curve):
+            axes[0].legend()
+        axes[-1].set_xlabel("rows learnt")
+        axes[-1].xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+        return axes[0] if len(axes) == 1 else axes
+
+    def save_plot(self, path: Path) -> None:
+        """Draw the curves into a file, whose suffix is its format; its folder is made if need be.
+
+        Raises
+        ------
+        ConfigError
+            matplotlib is not installed or does not know the format, or the file cannot be written.
+        """
+        figure, _, _ = _matplotlib()
+        page = figure.Figure(**self._page())
+        self.plot(page.subplots(len(self.metrics), sharex=True))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            page.savefig(path, dpi=150)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"plot {path}: {error}") from error
+
+    def _page(self) -> dict[str, Any]:
+        return {"figsize": (7.0, 0.6 + 2.7 * len(self.metrics)), "layout": "constrained"}
+
+
+def _matplotlib() -> tuple[Any, Any, Any]:
+    try:
+        from matplotlib import figure, pyplot, ticker  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise ConfigError("plots need matplotlib: pip install fenchel-stream[plots]") from error
+    return figure, pyplot, ticker

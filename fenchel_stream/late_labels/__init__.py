@@ -1,0 +1,1 @@
+"""Labels that come in a stream of their own, later than their events."""

@@ -1,0 +1,214 @@
+"""Labels that come later, on a stream of their own: each finds its prediction by key."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import polars as pl
+from polars import selectors
+
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.evaluation.batch_model import Predictions, to_list
+from fenchel_stream.late_labels.keyed_rows import KeyedRows
+from fenchel_stream.late_labels.prediction_columns import PredictionColumns
+from fenchel_stream.validation.row_check import Kind
+
+COUNTS = (
+    "predictions",
+    "matched",
+    "expired",
+    "repeated",
+    "labels",
+    "duplicates",
+    "orphans",
+)
+"""What is counted; see `LabelJoin`."""
+
+
+class Matched(NamedTuple):
+    """Rows whose labels have come: features, targets, and what was predicted at the time."""
+
+    X: pl.DataFrame
+    y: Any
+    said: Predictions
+
+
+class LabelJoin:
+    """Keeps each prediction with its features until the label comes, or until it is given up.
+
+    A key stands for one event and one label. A label that comes before its event waits for it, for
+    two streams are rarely read in step. What repeats a key that waits, or that was matched and is
+    still remembered, is not used.
+
+    Time is that of the records: each batch has one, and whatever is more than `ttl` older is given
+    up before the batch is looked at. No clock of the machine is asked, so that a stream that is
+    read again ends the same.
+
+    Parameters
+    ----------
+    kind
+        ``"classification"``, ``"regression"`` or ``"multi-target"``.
+    ttl
+        Seconds for which a prediction waits for its label, a label for its prediction, and a
+        matched key is remembered; None for as long as `limit` allows.
+    limit
+        At most so many predictions wait, so many labels, and so many matched keys are remembered.
+        Beyond it the oldest go.
+
+    Attributes
+    ----------
+    counts
+        ``predictions`` made, each of which is ``matched``, or ``expired`` (given up because of its
+        age, the limit, or because it was ``repeated``), or still waits: at any time
+        ``matched + expired + pending == predictions``. ``labels`` seen, each of which was matched,
+        or is one of the ``duplicates``, or of the ``orphans`` (given up because no prediction
+        came, or because that had expired), or is still `early`: ``matched + duplicates + orphans +
+        early == labels``.
+
+    Raises
+    ------
+    ConfigError
+        A number is out of range.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.evaluation.batch_model import Predictions
+    >>> from fenchel_stream.late_labels.join import LabelJoin
+    >>> join = LabelJoin("classification", ttl=60.0)
+    >>> keys, times = pl.Series(["a", "b"]), pl.Series([0.0, 1.0])
+    >>> X, said = pl.DataFrame({"x": [0.1, 0.2]}), Predictions(["no", "no"])
+    >>> len(join.predicted(keys, times, X, said).X), join.pending
+    (0, 2)
+    >>> join.expire(50.0)
+    >>> found = join.labelled(pl.Series(["b"]), pl.Series([50.0]), pl.Series("y", ["yes"]))
+    >>> found.X.rows(), found.y.to_list(), found.said.labels
+    ([(0.2,)], ['yes'], ['no'])
+    >>> join.expire(61.0)
+    >>> join.counts["matched"], join.counts["expired"], join.pending
+    (1, 1, 0)
+    """
+
+    def __init__(self, kind: Kind, *, ttl: float | None = None, limit: int = 100_000) -> None:
+        if limit < 1 or (ttl is not None and not ttl > 0):
+            raise ConfigError(f"labels: ttl is {ttl} and limit {limit}; both must be positive")
+        self.kind = kind
+        self.ttl = ttl
+        self.limit = limit
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self._columns = PredictionColumns(kind)
+        self._waiting = KeyedRows()  # predictions
+        self._early = KeyedRows()  # labels
+        self._matched = KeyedRows()  # keys alone
+
+    @property
+    def pending(self) -> int:
+        """How many predictions wait for their labels."""
+        return len(self._waiting)
+
+    @property
+    def early(self) -> int:
+        """How many labels wait for their predictions."""
+        return len(self._early)
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """The counts, how many predictions are ``pending``, and how many labels are ``early``."""
+        return {**self.counts, "pending": self.pending, "early": self.early}
+
+    def __str__(self) -> str:
+        told = ("matched", "expired", "pending", "orphans", "duplicates", "early")
+        counts = ", ".join(f"{self.figures[k]:,} {k}" for k in told if self.figures[k])
+        return f"late labels: {counts or 'none'}"
+
+    def expire(self, time: float) -> None:
+        """Give up what is more than `ttl` seconds older than `time`."""
+        if self.ttl is not None:
+            oldest = time - self.ttl
+            self.counts["expired"] += self._waiting.drop_before(oldest)
+            self.counts["orphans"] += self._early.drop_before(oldest)
+            self._matched.drop_before(oldest)
+
+    def predicted(
+        self, keys: pl.Series, times: pl.Series, X: pl.DataFrame, said: Predictions
+    ) -> Matched:
+        """Take predictions; return those whose labels are there already.
+
+        Parameters
+        ----------
+        keys, times
+            Of the events: text, and seconds (Float64) or null.
+        X
+            Their features: numbers (Float64) and categories (String).
+        said
+            What was predicted.
+        """
+        self.counts["predictions"] += len(keys)
+        new = keys.is_first_distinct() & ~self._waiting.has(keys) & ~self._matched.has(keys)
+        rows = self._columns.encode(said).hstack(_features(X).get_columns())
+        keys, times, rows = keys.filter(new), times.filter(new), rows.filter(new)
+        repeated = len(new) - len(keys)
+        self.counts["repeated"] += repeated
+        self.counts["expired"] += repeated
+        labels = self._early.take(keys)
+        there = keys.is_in(labels["key"].implode())
+        matched = self._match(keys.filter(there), times.filter(there), rows.filter(there), labels)
+        self._waiting.add(keys.filter(~there), times.filter(~there), rows.filter(~there))
+        self.counts["expired"] += self._waiting.drop_over(self.limit)
+        return matched
+
+    def labelled(self, keys: pl.Series, times: pl.Series, y: pl.Series | pl.DataFrame) -> Matched:
+        """Take labels; return the predictions that they belong to, in the order of the labels.
+
+        Parameters
+        ----------
+        keys, times
+            As those of events.
+        y
+            The targets: a series, or for several targets a frame.
+        """
+        self.counts["labels"] += len(keys)
+        known = self._early.has(keys) | self._matched.has(keys)
+        new = keys.is_first_distinct() & ~known
+        labels = self._columns.encode(Predictions(to_list(y))).filter(new)
+        keys, times = keys.filter(new), times.filter(new)
+        self.counts["duplicates"] += len(new) - len(keys)
+        rows = self._waiting.take(keys)
+        there = keys.is_in(rows["key"].implode())
+        matched = self._match(rows["key"], rows["time"], rows, labels.filter(there))
+        self._early.add(keys.filter(~there), times.filter(~there), labels.filter(~there))
+        self.counts["orphans"] += self._early.drop_over(self.limit)
+        return matched
+
+    def _match(
+        self, keys: pl.Series, times: pl.Series, rows: pl.DataFrame, labels: pl.DataFrame
+    ) -> Matched:
+        self.counts["matched"] += len(keys)
+        self._matched.add(keys, times, pl.DataFrame({"there": [True] * len(keys)}))
+        self._matched.drop_over(self.limit)
+        if not len(keys):
+            return Matched(pl.DataFrame(), pl.Series(), Predictions([]))
+        y = self._columns.decode(labels).labels
+        truth = pl.DataFrame(y) if self.kind == "multi-target" else _series(y)
+        return Matched(_features_of(rows), truth, self._columns.decode(rows))
+
+
+def _features(X: pl.DataFrame) -> pl.DataFrame:
+    # What is missing becomes NaN, to tell it from what a row does not list, which will be null.
+    return X.with_columns(selectors.float().fill_null(float("nan"))).rename(
+        lambda name: f"x {name}"
+    )
+
+
+def _features_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the features that any of the rows lists, in an order that no other row decides."""
+    listed = [c for c in rows if c.name.startswith("x ") and c.null_count() < rows.height]
+    if not listed:
+        return pl.DataFrame(height=rows.height)
+    columns = sorted((column.alias(column.name[2:]) for column in listed), key=lambda c: c.name)
+    return pl.DataFrame(columns).with_columns(selectors.float().fill_nan(None))
+
+
+def _series(labels: list[Any]) -> pl.Series:
+    mixed = len(set(map(type, labels))) > 1
+    return pl.Series(labels, dtype=pl.Object if mixed else None)

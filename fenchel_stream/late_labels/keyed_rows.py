@@ -1,0 +1,143 @@
+"""Rows that are looked up by key: a table of the keys, and all else in columns."""
+
+from __future__ import annotations
+
+from itertools import islice, repeat
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+SLACK = 1024
+"""So many rows that are gone may stay in memory, or twice as many as there are others."""
+
+CHUNKS = 64
+"""Batches that stay as they came: to make one piece of all costs time, and so do many pieces."""
+
+NOTHING = {"key": pl.String, "time": pl.Float64}
+
+
+class KeyedRows:
+    """A frame of rows that each have a key of their own, oldest first, and perhaps a time.
+
+    To add or to take a batch costs the same however many rows there are. The state is plain, arrays
+    and text, and the same for the same rows.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.late_labels.keyed_rows import KeyedRows
+    >>> rows = KeyedRows()
+    >>> rows.add(pl.Series(["a", "b"]), pl.Series([1.0, 2.0]), pl.DataFrame({"x": [10, 20]}))
+    >>> found = rows.take(pl.Series(["c", "b"]))
+    >>> found["key"].to_list(), found["x"].to_list(), len(rows)
+    (['b'], [20], 1)
+    """
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+        # By the numbers of the index. What is gone has no time any more.
+        self._times = np.empty(0)
+        self._content = pl.DataFrame(schema=NOTHING)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_stored": {column.name: _freeze(column) for column in self._alive()}}
+
+    def __getattr__(self, name: str) -> Any:
+        # After a restore there is nothing but what was stored, until it is asked for.
+        if "_stored" not in vars(self):
+            raise AttributeError(name)
+        columns = [_thaw(name, parts) for name, parts in vars(self).pop("_stored").items()]
+        self._restart(pl.DataFrame(columns))
+        return getattr(self, name)
+
+    def has(self, keys: pl.Series) -> pl.Series:
+        """Return which of the keys there are."""
+        return pl.Series(list(map(self._index.__contains__, keys)), dtype=pl.Boolean)
+
+    def add(self, keys: pl.Series, times: pl.Series, rows: pl.DataFrame) -> None:
+        """Append rows.
+
+        Parameters
+        ----------
+        keys
+            Text, no two the same and none that is there already.
+        times
+            Float64; a row where it is null has no age.
+        rows
+            Where other rows have a column that these lack, it is null here.
+        """
+        if not len(keys):
+            return
+        first = len(self._times)
+        if first > 3 * len(self) + SLACK:
+            self._restart(self._alive())
+            first = len(self)
+        self._index.update(zip(keys, range(first, first + len(keys)), strict=True))
+        self._times = np.append(self._times, times.fill_null(float("nan")).to_numpy())
+        new = pl.DataFrame({"key": keys, "time": times}).hstack(rows.get_columns())
+        self._content = pl.concat([self._content, new], how="diagonal")
+        if self._content.n_chunks() > CHUNKS:
+            self._content = self._content.rechunk()
+
+    def take(self, keys: pl.Series) -> pl.DataFrame:
+        """Remove the rows of these keys; return those there were, in the order of the keys.
+
+        Returns
+        -------
+        frame
+            The columns that were added, with ``key`` and ``time``.
+        """
+        return self._content[self._pop(keys)]
+
+    def drop_before(self, time: float) -> int:
+        """Remove the rows of an earlier time, and return how many there were."""
+        old = np.flatnonzero(self._times < time)
+        if len(old):
+            self._pop(self._content["key"][old])
+        return len(old)
+
+    def drop_over(self, limit: int) -> int:
+        """Remove the oldest rows beyond `limit`, and return how many there were."""
+        over = max(len(self) - limit, 0)
+        self._pop(list(islice(self._index, over)))
+        return over
+
+    def _pop(self, keys: Any) -> pl.Series:
+        """Forget the keys, and return the numbers of the rows that they had."""
+        found = pl.Series(list(map(self._index.pop, keys, repeat(None))), dtype=pl.Int64)
+        found = found.drop_nulls()
+        self._times[found.to_numpy()] = np.nan
+        return found
+
+    def _alive(self) -> pl.DataFrame:
+        rows = self._content[list(self._index.values())]
+        # A column that no row has any more is gone too.
+        return rows[[c.name for c in rows if c.name in NOTHING or c.null_count() < len(c)]]
+
+    def _restart(self, rows: pl.DataFrame) -> None:
+        self._content = rows
+        self._index = dict(zip(rows["key"], range(rows.height), strict=True))
+        self._times = rows["time"].fill_null(float("nan")).to_numpy().copy()
+
+
+def _freeze(column: pl.Series) -> dict[str, Any]:
+    # Not Arrow's own bytes: those of equal columns differ in what lies behind nulls and ends.
+    if column.dtype == pl.String:
+        return {"text": np.frombuffer(orjson.dumps(column.to_list()), np.uint8)}
+    return {
+        "values": column.fill_null(strategy="zero").to_numpy(),
+        "null": column.is_null().to_numpy(),
+    }
+
+
+def _thaw(name: str, parts: dict[str, Any]) -> pl.Series:
+    if "text" in parts:
+        return pl.Series(name, orjson.loads(parts["text"].tobytes()), pl.String)
+    there = pl.Series(~parts["null"])
+    values = pl.Series(name, parts["values"])
+    return pl.select(pl.when(there).then(values)).to_series().alias(name)

@@ -1,0 +1,1 @@
+"""The paper: lifted networks and the steps that train them."""

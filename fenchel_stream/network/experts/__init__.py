@@ -1,0 +1,1 @@
+"""Experts that predict beside the network, and their weights."""

@@ -1,0 +1,141 @@
+"""The W-step (17)-(20): ``min_W  h(A W^T) + gamma ||W - W0||^2 + rho ||W||^2``.
+
+With ``h`` of curvature at most ``c`` the matrix ``c A^T A + 2 (gamma + rho) I`` majorises the
+Hessian of every row of ``W`` at once, and
+
+    ``W <- W - grad (c A^T A + 2 (gamma + rho) I)^-1``
+
+never raises the objective. The step has two exact forms. The *primal* form factorises that
+p x p matrix. In the *dual* form ``W = W~ + Q^T A`` with one row of ``Q`` per sample, and
+
+    ``Q <- (A A^T + tau I)^-1 (U - U~ - grad_U h / c),      U <- U~ + A A^T Q,``
+
+where ``tau = 2 (gamma + rho) / c``, ``U~ = A W~^T`` and ``W~ = gamma W0 / (gamma + rho)`` is the
+centre of both quadratic terms. An iteration then costs m^2 q operations and never touches ``W``.
+
+Of a convolution ``A`` is the unfolded input (11), far longer than it is wide: the primal form is
+taken, and ``A`` itself is needed for its Gram matrix only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fenchel_stream.network.arrays import Array, eye
+from fenchel_stream.network.layers import Dense, Layer
+from fenchel_stream.network.solvers.inverse import Factors, inverse_spd
+from fenchel_stream.network.solvers.terms import Term
+
+DENSE = Dense(0)
+"""Any dense layer: its weights say how large it is."""
+
+
+@dataclass(slots=True)
+class ProximalMetric:
+    """What a W-step needs of its input ``A``: computed once, kept as long as ``A`` stays.
+
+    Attributes
+    ----------
+    layer
+        The map from ``A`` to ``U``.
+    a
+        Layer input with its column of ones (m x p).
+    gram
+        ``A A^T`` in the dual form, ``A^T A`` in the primal form.
+    inverse
+        ``(gram + tau I)^-1``; of several ``tau``, a stack, or what stands for it.
+    tau
+        ``2 (gamma + rho) / c``.
+    shrink
+        ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``. None
+        without decay.
+    dual
+        Which form.
+    """
+
+    layer: Layer
+    a: Array
+    gram: Array
+    inverse: Array | Factors
+    tau: Array | float
+    shrink: Array | float | None
+    dual: bool
+
+    @classmethod
+    def of(
+        cls,
+        a: Array,
+        weight: float | Array,
+        decay: float = 0.0,
+        dual: bool | None = None,
+        layer: Layer = DENSE,
+    ) -> ProximalMetric:
+        """Factorise the metric of input `a`, in the cheaper form unless `dual` says which.
+
+        Parameters
+        ----------
+        a
+            Layer input with its column of ones (m x p).
+        weight
+            ``2 gamma / c``, or several (k x 1 x 1).
+        decay
+            ``2 rho / c``.
+        dual
+            Force the dual or the primal form of a dense layer's matrix.
+        layer
+            The layer whose input it is.
+        """
+        tau = weight + decay
+        shrink = weight / tau if decay else None
+        layer, a = layer.reduced(a)
+        if dual is None:
+            dual = not layer.shares_weights and a.shape[0] <= a.shape[1]
+        gram = a @ a.T if dual else layer.gram(a)
+        return cls(layer, a, gram, inverse_spd(gram + tau * eye(gram)), tau, shrink, dual)
+
+
+def w_update(
+    term: Term, metric: ProximalMetric, w: Array, w0: Array, u: Array, iterations: int
+) -> tuple[Array, Array]:
+    """Descend on the W-sub-problem from `w`.
+
+    Parameters
+    ----------
+    term
+        The function ``h``.
+    metric
+        Factorised metric of the layer's input ``A``.
+    w, w0
+        Current weights and those of the last batch (q x p), or stacks of them.
+    u
+        ``A w^T`` (m x q), or a stack.
+    iterations
+        Majorised steps, each monotone.
+
+    Returns
+    -------
+    w, u
+        The new weights and ``A w^T``.
+    """
+    a, gram, inverse = metric.a, metric.gram, metric.inverse
+    scale = 1.0 / term.curvature
+    if not metric.dual:
+        centre = w0 if metric.shrink is None else metric.shrink * w0
+        for _ in range(iterations):
+            gradient = scale * metric.layer.weight_gradient(term.gradient(u), a)
+            w = w - (inverse @ (gradient + metric.tau * (w - centre)).mT).mT
+            u = metric.layer.forward(a, w)
+        return w, u
+    # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
+    base = u if w is w0 else a @ w0.mT
+    if metric.shrink is not None:
+        base, w0 = metric.shrink * base, metric.shrink * w0
+    for _ in range(iterations - 1):
+        r = u - base - scale * term.gradient(u)
+        # u = base + gram @ q, since (gram + tau I) q = r, without another product
+        u = base + r - metric.tau * (inverse @ r)
+    q = inverse @ (u - base - scale * term.gradient(u))
+    u = base + gram @ q
+    w = q.mT @ a
+    w += w0  # where the product is, which saves a pass over fresh memory
+    return w, u

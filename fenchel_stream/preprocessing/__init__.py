@@ -1,0 +1,1 @@
+"""Frames, categories and scales, before a model sees them."""

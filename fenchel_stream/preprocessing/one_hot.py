@@ -1,0 +1,124 @@
+"""Categories as columns of 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isnan
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from river import base
+from river.utils import dataframe
+
+from fenchel_stream.errors import DataError
+from fenchel_stream.preprocessing.frames import replace_columns
+
+
+class OneHot(base.MiniBatchTransformer):
+    """Replace categories by columns of 0 and 1, named ``feature_category`` as River names them.
+
+    Only categories that were learnt have a column, in the order in which they were learnt, which
+    is the same in every process: a category that is new, missing, or in a row without the
+    feature is 0 in all of them. The other features pass as they are. Each category learnt is kept
+    for ever: a feature whose values never repeat, an identifier, makes the model grow without
+    bound and should be left out.
+
+    River's own ``OneHotEncoder`` is not used because it encodes a missing value in ``learn_one``
+    and not in ``learn_many``, and because it encodes mini-batches ten times slower:
+    13,000 flights per second in batches of 128, slower than the network behind it learns.
+
+    Parameters
+    ----------
+    columns
+        Names of the features that hold categories.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.preprocessing.pipeline import OneHot
+    >>> encoder = OneHot(("origin",))
+    >>> encoder.learn_many(pl.DataFrame({"origin": ["JFK", None, "EWR"]}))
+    >>> encoder.transform_one({"origin": "EWR", "distance": 1400})
+    {'origin_JFK': 0, 'origin_EWR': 1, 'distance': 1400}
+    >>> encoder.transform_many(pl.DataFrame({"origin": ["LGA"]})).to_dicts()
+    [{'origin_JFK': 0.0, 'origin_EWR': 0.0}]
+    """
+
+    # River takes an empty tuple among a model's parameters for a class: hence None for "none".
+    def __init__(self, columns: tuple[str, ...] | None = None) -> None:
+        self.columns = columns
+        self.categories: dict[str, dict[str, int]] = {column: {} for column in columns or ()}
+        self.names: list[str] = []
+
+    def learn_one(self, x: Mapping[Any, Any]) -> None:
+        """Give a column to each new category of one row."""
+        self._learn({column: (x.get(column),) for column in self.categories})
+
+    def transform_one(self, x: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return `x` with its categories encoded; the zeros are there too."""
+        encoded: dict[Any, Any] = dict.fromkeys(self.names, 0)
+        encoded.update((name, x[name]) for name in x if name not in self.categories)
+        for column in self.categories:
+            place = self._place(column, x.get(column))
+            if place >= 0:
+                encoded[self.names[place]] = 1
+        return encoded
+
+    def learn_many(self, X: Any) -> None:
+        """Give a column to each new category of `X`, any eager narwhals frame."""
+        frame = dataframe.into_frame(X)
+        self._learn({c: frame.get_column(c).to_list() for c in self._present(frame)})
+
+    def transform_many(self, X: Any) -> Any:
+        """Return `X` with its categories encoded, in the same kind of frame, as float64."""
+        frame = dataframe.into_frame(X)
+        present = self._present(frame)
+        encoded = np.zeros((len(frame), len(self.names)), order="F")
+        for column in present:
+            values = frame.get_column(column).to_list()
+            place = {value: self._place(column, value) for value in _distinct(column, values)}
+            places = np.fromiter(map(place.__getitem__, values), np.intp, len(values))
+            (rows,) = np.nonzero(places >= 0)
+            encoded[rows, places[rows]] = 1.0
+        return replace_columns(frame, present, self.names, encoded)
+
+    def _place(self, column: str, value: Any) -> int:
+        category = _category(value)
+        return -1 if category is None else self.categories[column].get(category, -1)
+
+    def _present(self, frame: nw.DataFrame[Any]) -> list[str]:
+        held = set(frame.columns)
+        return [column for column in self.categories if column in held]
+
+    def _learn(self, x: Mapping[str, Iterable[Any]]) -> None:
+        for column, values in x.items():
+            known = self.categories[column]
+            for value in _distinct(column, values):
+                category = _category(value)
+                if category is not None and category not in known:
+                    known[category] = len(self.names)
+                    self.names.append(f"{column}_{category}")
+
+
+def _category(value: Any) -> str | None:
+    """Return the name of a category, None if it is missing.
+
+    A whole number is called 3 even where a missing value beside it made its column one of floats.
+    """
+    # pandas' NA is known by the name of its type, so that pandas need not be there.
+    if value is None or type(value).__name__ == "NAType":
+        return None
+    if isinstance(value, (float, np.floating)):
+        if isnan(value):
+            return None
+        if value.is_integer():
+            value = int(value)
+    return str(value)
+
+
+def _distinct(column: str, values: Iterable[Any]) -> dict[Any, None]:
+    try:
+        return dict.fromkeys(values)
+    except TypeError as error:
+        raise DataError(f"feature {column!r} holds no categories: {error}") from None

@@ -1,0 +1,164 @@
+"""Records that are set aside: counted by reason, logged a little, kept, and not too many."""
+
+from __future__ import annotations
+
+import logging
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.streams.sink import Sink
+from fenchel_stream.streams.source import Reject
+
+log = logging.getLogger(__name__)
+
+MIN_RECORDS = 100
+"""`max_error_rate` above zero is judged from this many records on: one bad row of three says
+little about a stream."""
+
+
+def letter_of(reject: Reject) -> dict[str, str]:
+    r"""Return a dead letter: the record as it was, where it stood, and why it was set aside.
+
+    Its text is in ``raw``; where that cannot be, its bytes are in ``base64``.
+
+    Examples
+    --------
+    >>> from fenchel_stream.runner.dead_letters import letter_of
+    >>> from fenchel_stream.streams.source import Reject
+    >>> letter_of(Reject("t:0:7", "invalid_utf8", "?", original=b"\xff", key=b"k"))
+    {'where': 't:0:7', 'reason': 'invalid_utf8', 'raw': '?', 'detail': '', 'base64': '/w==',
+     'key': 'k'}
+    """
+    letter = {name: getattr(reject, name) for name in ("where", "reason", "raw", "detail")}
+    if reject.original is not None:
+        try:
+            letter["raw"] = reject.original.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            letter["base64"] = b64encode(reject.original).decode()
+    if reject.key is not None:
+        letter["key"] = reject.key.decode("utf-8", "backslashreplace")
+    return letter
+
+
+@dataclass
+class _Window:
+    """What was logged of one reason since `start`."""
+
+    start: float
+    logged: int = 0
+    suppressed: int = 0
+
+
+class RejectLog:
+    """Where a run sends the records that it cannot learn from.
+
+    Parameters
+    ----------
+    sink
+        Takes one dead letter per reject, see `letter_of`; may be None.
+    max_error_rate
+        Largest share of rejected records, from 0 to 1. It is judged over all records so far, from
+        the 100th on; 0 means that the first reject ends the run.
+    per_reason, interval
+        At most `per_reason` rejects of one reason are logged in `interval` seconds; how many were
+        passed over is logged afterwards.
+    clock
+        Seconds that only grow.
+
+    Attributes
+    ----------
+    counts
+        Rejected records by reason. A resumed run puts back what the checkpoint kept.
+    accepted
+        Records that were not rejected, likewise.
+
+    Examples
+    --------
+    >>> from fenchel_stream.runner.dead_letters import RejectLog
+    >>> from fenchel_stream.streams.source import Reject
+    >>> rejects = RejectLog(max_error_rate=0.1)
+    >>> rejects.record([Reject("flights.csv:17", "ragged", "1,2")], accepted=127)
+    >>> rejects.counts["ragged"], rejects.accepted
+    (1, 127)
+    """
+
+    def __init__(
+        self,
+        sink: Sink | None = None,
+        *,
+        max_error_rate: float = 1.0,
+        per_reason: int = 5,
+        interval: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 <= max_error_rate <= 1:
+            raise ConfigError(f"max_error_rate: {max_error_rate} is not between 0 and 1")
+        self.sink = sink
+        self.max_error_rate = max_error_rate
+        self.per_reason = per_reason
+        self.interval = interval
+        self.clock = clock
+        self.counts: Counter[str] = Counter()
+        self.accepted = 0
+        self._windows: dict[str, _Window] = {}
+
+    def record(self, rejects: Sequence[Reject], accepted: int) -> None:
+        """Take the rejects of one batch and the number of its records that were accepted.
+
+        Raises
+        ------
+        DataError
+            More than `max_error_rate` of the records so far were rejected; the rejects have been
+            written all the same.
+        """
+        self.accepted += accepted
+        if not rejects:
+            return
+        for reject in rejects:
+            self.counts[reject.reason] += 1
+            self._log(reject)
+        if self.sink is not None:
+            self.sink.write(map(letter_of, rejects))
+        self._judge(rejects[-1])
+
+    def close(self) -> None:
+        """Log how many rejects were passed over. Whoever opened the sink closes it."""
+        for reason in self._windows:
+            self._report(reason)
+        self._windows.clear()
+
+    def _log(self, reject: Reject) -> None:
+        now = self.clock()
+        window = self._windows.get(reject.reason)
+        if window is None or now - window.start >= self.interval:
+            self._report(reject.reason)
+            window = self._windows[reject.reason] = _Window(now)
+        if window.logged < self.per_reason:
+            window.logged += 1
+            detail = f" ({reject.detail})" if reject.detail else ""
+            log.warning("%s: rejected as %s%s", reject.where, reject.reason, detail)
+        else:
+            window.suppressed += 1
+
+    def _report(self, reason: str) -> None:
+        window = self._windows.get(reason)
+        if window is not None and window.suppressed:
+            log.warning("%d more rejected as %s (suppressed)", window.suppressed, reason)
+
+    def _judge(self, last: Reject) -> None:
+        rejected = self.counts.total()
+        seen = rejected + self.accepted
+        enough = seen >= MIN_RECORDS or self.max_error_rate == 0
+        if enough and rejected > self.max_error_rate * seen:
+            if self.sink is not None:
+                self.sink.flush()
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.most_common())
+            raise DataError(
+                f"{rejected} of {seen} records were rejected ({reasons}), more than "
+                f"max_error_rate = {self.max_error_rate:g} allows; the last one is {last.where}"
+                + (f": {last.detail}" if last.detail else "")
+            )

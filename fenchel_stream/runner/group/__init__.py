@@ -1,0 +1,1 @@
+"""Runs that share the partitions of a topic."""

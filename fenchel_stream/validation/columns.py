@@ -1,0 +1,210 @@
+"""What the values of a column mean: numbers or categories, whatever type the source gave them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+
+def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return the column as Float64, and which of its values are no numbers.
+
+    Numbers and booleans (0 and 1) count, and so does text that spells one, white space around it
+    aside; blank text is a missing value. NaN and infinities count as numbers here.
+
+    Parameters
+    ----------
+    column
+        A column of any type, length n.
+
+    Returns
+    -------
+    numbers
+        Length n, Float64, null where a value is missing or is no number.
+    wrong
+        Length n, true where a value is there but is no number; None if that is nowhere.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.validation.columns import to_numbers
+    >>> numbers, wrong = to_numbers(pl.Series(["1.5", " 2 ", "", "true", "UA"]))
+    >>> numbers.to_list(), wrong.to_list()
+    ([1.5, 2.0, None, 1.0, None], [False, False, False, False, True])
+    """
+    kind = column.dtype
+    if kind == pl.String:
+        return _spelled(column)
+    if kind == pl.Float64:
+        return column, None
+    if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+        return column.cast(pl.Float64), None
+    if kind in (pl.Categorical, pl.Enum):
+        return to_numbers(column.cast(pl.String))
+    if kind == pl.Object:
+        return _mixed_numbers(column)
+    wrong = column.is_not_null()
+    nothing = pl.Series(column.name, [None] * len(column), pl.Float64)
+    return nothing, wrong if wrong.any() else None
+
+
+def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return the column as text, and which of its values are nested and so no categories.
+
+    The text of a value does not depend on its neighbours: 1 and 1.0 are the category ``"1"``, true
+    is ``"true"``.
+
+    Parameters
+    ----------
+    column
+        A column of any type, length n.
+
+    Returns
+    -------
+    categories
+        Length n, String, null where a value is missing or nested.
+    wrong
+        Length n, true where a value is nested; None if that is nowhere.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.validation.columns import to_categories
+    >>> to_categories(pl.Series([1.0, 2.5, None]))[0].to_list()
+    ['1', '2.5', None]
+    """
+    kind = column.dtype
+    if kind.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        same = (whole.cast(kind) == column).fill_null(value=False)
+        return whole.cast(pl.String).zip_with(same, column.cast(pl.String)), None
+    if kind == pl.Object:
+        return _mixed_categories(column)
+    if kind.is_nested() or kind in (pl.Binary, pl.Duration):
+        wrong = column.is_not_null()
+        nothing = pl.Series(column.name, [None] * len(column), pl.String)
+        return nothing, wrong if wrong.any() else None
+    return column.cast(pl.String), None
+
+
+def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return the times in a column in seconds since 1970, and which of its values are no times.
+
+    Numbers are seconds already, be they text or not; other text is a date and time of ISO 8601, in
+    UTC if it does not say where.
+
+    Parameters
+    ----------
+    column
+        A column of any type, length n.
+
+    Returns
+    -------
+    seconds
+        Length n, Float64, null where a value is missing or is no time.
+    wrong
+        Length n, true where a value is there but is no time; None if that is nowhere.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.validation.columns import to_seconds
+    >>> to_seconds(pl.Series(["60", "1970-01-01T00:01:00Z", "1970-01-01T02:01+02:00"]))[0].to_list()
+    [60.0, 60.0, 60.0]
+    """
+    if column.dtype in (pl.Datetime, pl.Date):
+        return column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6, None
+    seconds, wrong = to_numbers(column)
+    if wrong is not None and column.dtype == pl.String:
+        text = column.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
+        text = text.str.replace(" ", "T", literal=True)
+        stated = text.str.contains(r"[+-]\d\d:?\d\d$")
+        text = text.zip_with(stated, text + "+00:00")
+        for form in _ISO:
+            found = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+            seconds = seconds.zip_with(seconds.is_not_null(), found.dt.epoch("us") / 1e6)
+    unusable = column.is_not_null() & ~seconds.is_finite().fill_null(value=False)
+    if column.dtype == pl.String:
+        unusable &= column.str.strip_chars() != ""
+    seconds = seconds.zip_with(seconds.is_finite(), pl.Series([None], dtype=pl.Float64))
+    return seconds, unusable if unusable.any() else None
+
+
+_ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+
+
+def not_finite(numbers: pl.Series) -> pl.Series | None:
+    """Return which values are NaN or infinite; None if that is nowhere.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.validation.columns import not_finite
+    >>> not_finite(pl.Series([1.0, None, float("inf")])).to_list()
+    [False, False, True]
+    """
+    # One such value is enough to spoil the sum, and a sum is the cheapest look at all of them.
+    if math.isfinite(numbers.sum()):
+        return None
+    wrong = (~numbers.is_finite()).fill_null(value=False)
+    return wrong if wrong.any() else None
+
+
+def _spelled(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    numbers = column.cast(pl.Float64, strict=False)
+    if numbers.null_count() == column.null_count():
+        return numbers, None
+    text = column.str.strip_chars().str.to_lowercase()
+    text = text.replace(["", "true", "false"], [None, "1", "0"])
+    numbers = text.cast(pl.Float64, strict=False)
+    wrong = text.is_not_null() & numbers.is_null()
+    return numbers, wrong if wrong.any() else None
+
+
+def _mixed_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    values = column.to_list()
+    texts = [_text(value) if isinstance(value, str) else None for value in values]
+    numbers, _ = _spelled(pl.Series(column.name, texts, pl.String))
+    found = pl.Series(column.name, [_number(value) for value in values], pl.Float64)
+    numbers = found.zip_with(found.is_not_null(), numbers)
+    blank = [value is None or (isinstance(value, str) and not value.strip()) for value in values]
+    wrong = numbers.is_null() & ~pl.Series(blank, dtype=pl.Boolean)
+    return numbers, wrong if wrong.any() else None
+
+
+def _mixed_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    values = column.to_list()
+    floats = [value if isinstance(value, float) else None for value in values]
+    of_floats, _ = to_categories(pl.Series(column.name, floats, pl.Float64))
+    others = pl.Series(column.name, [_category(value) for value in values], pl.String)
+    categories = of_floats.zip_with(of_floats.is_not_null(), others)
+    present = pl.Series([value is not None for value in values], dtype=pl.Boolean)
+    wrong = categories.is_null() & present
+    return categories, wrong if wrong.any() else None
+
+
+def _number(value: Any) -> float | None:
+    if not isinstance(value, (Real, np.bool_, Decimal)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond the largest float
+        return math.inf
+
+
+def _category(value: Any) -> str | None:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    return str(int(value)) if isinstance(value, Integral) else None
+
+
+def _text(value: str) -> str:
+    """Make text that a column can hold: a Python string may have lone surrogates."""
+    return value.encode("utf-8", "replace").decode()

@@ -1,0 +1,326 @@
+"""The check between a source and the learner: which rows can be learnt, and as what."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
+from fenchel_stream.validation.columns import not_finite, to_categories, to_numbers
+from fenchel_stream.validation.positive_class import Positive
+
+Kind = Literal["classification", "regression", "multi-target"]
+
+REASONS = ("missing_target", "unparsable_target", "non_numeric", "non_finite", "nested")
+"""Why a row that could be decoded is set aside."""
+
+DOUBTFUL = 10
+"""A column whose first so many values are all unusable is a mistake in the configuration."""
+
+ABSENT = 100
+"""So is a target that so many records of a stream without fixed columns lack from the start."""
+
+Faults = dict[int, tuple[str, str]]  # row number -> reason and detail of its first fault
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """The rows of a batch that can be learnt, and those that cannot.
+
+    Attributes
+    ----------
+    X
+        One row per record: Float64 columns, and String ones for categories; null is missing.
+    y
+        The targets, one per row of `X`: a column, or for several targets a frame, of Float64; class
+        targets as the source gave them.
+    where
+        One label per row of `X`.
+    rejects
+        The other records, in their order.
+    numbers
+        Which rows of the batch those of `X` are; None for all.
+    """
+
+    X: pl.DataFrame
+    y: pl.Series | pl.DataFrame
+    where: list[str]
+    rejects: list[Reject]
+    numbers: list[int] | None = None
+
+
+class RowCheck:
+    """Turns the rows of a batch into features and targets, and sets aside what cannot be learnt.
+
+    A feature is a number unless it is named in `one_hot`: numbers, booleans (0 and 1) and text that
+    spells a number will do, and so will a missing value. A row is set aside for
+
+    - ``missing_target``: a target is null, or the record has none,
+    - ``unparsable_target``: a target is no finite number, or a class is nested or NaN,
+    - ``non_numeric``: a number is needed where there is other text, a date or something nested,
+    - ``non_finite``: a number is NaN, infinite or too large for a float,
+    - ``nested``: a category is a list or an object.
+
+    Parameters
+    ----------
+    target
+        The column to predict; several for ``kind="multi-target"``.
+    kind
+        ``"classification"``, ``"regression"`` or ``"multi-target"``.
+    positive
+        The class that becomes True, while all others become False; 1 and ``"1"`` are the same one.
+        None leaves classes as they are.
+    one_hot
+        Columns whose values are categories.
+    ignore
+        Columns that are neither features nor targets.
+    labelled
+        Whether rows have their targets. Where False they need none, and what they have is not used.
+    resumed
+        An earlier run has begun this stream. Where False, a column whose first ten values are all
+        unusable ends the run, and so does a target that the first hundred records lack: that is a
+        mistake in the configuration rather than so many bad rows.
+
+    Raises
+    ------
+    ConfigError
+        A column has two parts to play, or the number of targets, or `positive`, does not fit the
+        kind.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.validation.row_check import RowCheck
+    >>> from fenchel_stream.streams.source import Batch
+    >>> rows = pl.DataFrame({"late": ["1", "0", None], "dist": ["200", "far", "719"]})
+    >>> check = RowCheck("late", "classification")
+    >>> checked = check(Batch(rows, ["a.csv:2", "a.csv:3", "a.csv:4"], {}))
+    >>> checked.X.rows(), checked.y.to_list(), checked.where
+    ([(200.0,)], ['1'], ['a.csv:2'])
+    >>> [(reject.where, reject.reason, reject.detail) for reject in checked.rejects]
+    [('a.csv:3', 'non_numeric', "column 'dist' holds 'far'"),
+     ('a.csv:4', 'missing_target', "column 'late' is empty")]
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        kind: Kind,
+        *,
+        positive: str | int | None = None,
+        one_hot: Iterable[str] = (),
+        ignore: Iterable[str] = (),
+        labelled: bool = True,
+        resumed: bool = False,
+    ) -> None:
+        self.targets = [target] if isinstance(target, str) else list(target)
+        self.kind = kind
+        self.positive = None if positive is None else Positive(positive)
+        self.one_hot = frozenset(one_hot)
+        self.ignore = frozenset(ignore)
+        self.labelled = labelled
+        self.resumed = resumed
+        parts = Counter([*set(self.targets), *self.one_hot, *self.ignore])
+        for name, count in parts.items():
+            if count > 1:
+                raise ConfigError(
+                    f"column {name!r} is two of target, one_hot and ignore; choose one"
+                )
+        if not self.targets or (kind != "multi-target" and len(self.targets) > 1):
+            raise ConfigError(f"{kind} does not go with {len(self.targets)} target columns")
+        if positive is not None and kind != "classification":
+            raise ConfigError(f"positive = {positive!r} names a class, and {kind} has none")
+        self._usable: set[str] = set()
+        self._unusable: Counter[str] = Counter()
+
+    def __call__(self, batch: Batch, columns: list[str] | None = None) -> CheckedRows:
+        """Check one batch.
+
+        Parameters
+        ----------
+        batch
+            What a source gave.
+        columns
+            Those that the source has, where some were left out of the batch.
+
+        Raises
+        ------
+        DataError
+            A column that is needed does not exist, or its first ten values are all unusable.
+        """
+        rows = batch.rows
+        self._check_names(batch, columns or batch.rows.columns)
+        faults: Faults = {}
+        ys = [self._target(rows, name, faults) for name in self.targets if self.labelled]
+        apart = self.ignore.union(self.targets)
+        xs = [self._feature(rows[name], faults) for name in rows.columns if name not in apart]
+        X = _frame(xs, rows.height)
+        y = ys[0] if ys and self.kind != "multi-target" else _frame(ys, rows.height)
+        if not faults:
+            return CheckedRows(X, y, batch.where, [])
+        keep = [number for number in range(rows.height) if number not in faults]
+        rejects = _rejects(batch, faults)
+        X = X[keep] if xs else _frame([], len(keep))
+        where = [batch.where[number] for number in keep]
+        return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
+
+    def end(self) -> None:
+        """Warn if no label was the positive class: it may be none of the stream's.
+
+        Raises
+        ------
+        ConfigError
+            It was written in another way than the stream does.
+        """
+        if self.positive is not None:
+            self.positive.tell()
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be known beside the figures of the run."""
+        absence = "" if self.positive is None else self.positive.absence
+        return [absence] if absence else []
+
+    def _check_names(self, batch: Batch, columns: list[str]) -> None:
+        if batch.fixed_columns:
+            for part, names in (
+                ("target", self.targets if self.labelled else []),
+                ("one_hot", sorted(self.one_hot)),
+                ("ignore", sorted(self.ignore)),
+            ):
+                for name in names:
+                    if name not in columns:
+                        raise DataError(_no_column(part, name, columns))
+        for name in self.targets if self.labelled else ():
+            if name in columns:
+                self._usable.add(f"target {name}")
+            elif self._doubt(f"target {name}", batch.rows.height, ABSENT):
+                raise DataError(_no_column("target", name, columns))
+
+    def _target(self, rows: pl.DataFrame, name: str, faults: Faults) -> pl.Series:
+        if name not in rows.columns:
+            column = pl.Series(name, [None] * rows.height, pl.Null)
+        else:
+            column = rows[name]
+        if self.kind == "classification":
+            y, wrong = _classes(column)
+            if self.positive is not None:
+                self.positive.resumed = self.resumed
+                y = self.positive(y)
+        else:
+            y, wrong = to_numbers(column)
+            self._check_numbers(column, y, wrong, "is it a class? then the task is classification")
+            _blame(faults, column, not_finite(y), "unparsable_target")
+        _blame(faults, column, wrong, "unparsable_target")
+        if y.null_count():
+            # What is wrong has its fault already.
+            _blame(faults, column, y.is_null(), "missing_target")
+        return y
+
+    def _feature(self, column: pl.Series, faults: Faults) -> pl.Series:
+        if column.name in self.one_hot:
+            categories, wrong = to_categories(column)
+            _blame(faults, column, wrong, "nested")
+            return categories
+        numbers, wrong = to_numbers(column)
+        self._check_numbers(
+            column, numbers, wrong, "name it in one_hot if it holds categories, or in ignore"
+        )
+        _blame(faults, column, wrong, "non_numeric")
+        _blame(faults, column, not_finite(numbers), "non_finite")
+        return numbers
+
+    def _check_numbers(
+        self, column: pl.Series, numbers: pl.Series, wrong: pl.Series | None, advice: str
+    ) -> None:
+        name = column.name
+        if name in self._usable:
+            return
+        if numbers.null_count() < len(numbers):
+            self._usable.add(name)
+        elif wrong is not None and self._doubt(name, int(wrong.sum()), DOUBTFUL):
+            value = _short(column.filter(wrong)[0])
+            raise DataError(
+                f"column {name!r}: a number is needed, but none of its first "
+                f"{self._unusable[name]} values is one ({value} for example); {advice}"
+            )
+
+    def _doubt(self, name: str, unusable: int, limit: int) -> bool:
+        """Count unusable values of what was never usable; true when there are too many."""
+        if self.resumed or name in self._usable:
+            return False
+        self._unusable[name] += unusable
+        return self._unusable[name] >= limit
+
+
+def _frame(columns: list[pl.Series], height: int) -> pl.DataFrame:
+    # By name and not by list: there polars would give a column without a name one of its own.
+    named = {column.name: column for column in columns}
+    return pl.DataFrame(named) if columns else pl.DataFrame(height=height)
+
+
+def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return class targets as they are, and which of them are none."""
+    kind = column.dtype
+    if kind in (pl.Categorical, pl.Enum):
+        return column.cast(pl.String), None
+    if kind.is_float():
+        wrong = column.is_nan().fill_null(value=False)
+    elif kind == pl.Object:
+        wrong = pl.Series([not _is_class(value) for value in column.to_list()], dtype=pl.Boolean)
+    elif kind.is_nested() or kind == pl.Binary:
+        wrong = column.is_not_null()
+    else:
+        return column, None
+    return column, wrong if wrong.any() else None
+
+
+def _is_class(value: Any) -> bool:
+    return value is None or (isinstance(value, (bool, int, float, str)) and value == value)
+
+
+def _blame(faults: Faults, column: pl.Series, wrong: pl.Series | None, reason: str) -> None:
+    """Note the rows where `wrong` is true; the first fault of a row counts."""
+    if wrong is None:
+        return
+    for number in wrong.arg_true().to_list():
+        value = column[number]
+        what = "is empty" if value is None else f"holds {_short(value)}"
+        faults.setdefault(number, (reason, f"column {column.name!r} {what}"))
+
+
+def _rejects(batch: Batch, faults: Faults) -> list[Reject]:
+    numbers = sorted(faults)
+    records = batch.rows[numbers].to_dicts()
+    return [
+        Reject(
+            batch.where[number],
+            faults[number][0],
+            json.dumps(record, default=str, skipkeys=True)[:RAW_LIMIT],
+            faults[number][1],
+            None if batch.originals is None else batch.originals[number],
+            _key(batch, number),
+        )
+        for number, record in zip(numbers, records, strict=True)
+    ]
+
+
+def _key(batch: Batch, number: int) -> bytes | None:
+    key = None if batch.keys is None else batch.keys[number]
+    return None if key is None else str(key).encode()
+
+
+def _no_column(part: str, name: str, columns: list[str]) -> str:
+    known = ", ".join(columns[:50]) + (", ..." if len(columns) > 50 else "")
+    return f"{part} column {name!r} does not exist; the stream has: {known}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

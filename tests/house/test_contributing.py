@@ -1,0 +1,63 @@
+"""The examples of CONTRIBUTING.md do what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.strategies import floats
+
+from fenchel_stream import LiftedNetwork
+from fenchel_stream.network.activations import ACTIVATIONS
+from fenchel_stream.streams.source import Source
+
+Guide = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def guide(root: Path) -> Guide:
+    """Run the examples of CONTRIBUTING.md: for each title, the names that its code defines."""
+    defined: Guide = {}
+    for section in (root / "CONTRIBUTING.md").read_text().split("\n## ")[1:]:
+        names = defined[section.partition("\n")[0]] = {"__name__": "guide"}
+        for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+            exec(code, names)
+    return defined
+
+
+@given(v=floats(-0.99, 0.99), u=floats(-50, 50))
+def test_its_activation_is_a_fenchel_pair(guide: Guide, v: float, u: float) -> None:
+    softsign = guide["Add an activation"]["SoftSign"]()
+    at, value = np.array([u]), np.array([v])
+    assert softsign.inverse(softsign.phi(at)) == pytest.approx(u)
+    assert softsign.divergence(softsign.phi(at), at) == pytest.approx(0, abs=1e-9)
+    assert softsign.divergence(value, at) >= -1e-12
+    slope = (softsign.phi(at + 1e-4) - softsign.phi(at)) / 1e-4
+    assert slope <= softsign.curvature + 1e-9
+
+
+def test_a_network_learns_with_its_activation(
+    guide: Guide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ACTIVATIONS, "softsign", guide["Add an activation"]["SoftSign"]())
+    network = LiftedNetwork.dense([2, 16, 2], activation="softsign", dtype="float64")
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    for _ in range(30):
+        network.learn_batch(X, y)
+    assert (network.predict(X).argmax(axis=1) == y).mean() > 0.95  # a linear model gets 0.4
+
+
+def test_its_source_resumes(guide: Guide) -> None:
+    source = guide["Add a source"]["CountSource"]("7")
+    assert isinstance(source, Source)
+    whole = list(source.batches(3))
+    assert [batch.rows["n"].to_list() for batch in whole] == [[0, 1, 2], [3, 4, 5], [6]]
+    (*_, last) = source.batches(3, json.loads(json.dumps(whole[1].position)))
+    assert last.rows.equals(whole[2].rows)
+    assert last.where == whole[2].where == ["count:6"]
