@@ -1,12 +1,22 @@
-"""Sources and sinks for fenchel-stream."""
+"""Sources, sinks and the monitor that come with fenchel-stream.
 
-from fenchel_connectors.csv import CsvSource
-from fenchel_connectors.iterable import IterableSource
-from fenchel_connectors.jsonl import JsonlSource
-from fenchel_connectors.jsonl_sink import JsonlSink
-from fenchel_connectors.kafka import KafkaSink, KafkaSource
-from fenchel_connectors.parquet import ParquetSource
-from fenchel_connectors.river import RiverSource
+A class is imported when it is first used, so that a run loads only the connectors that it needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fenchel_connectors.csv import CsvSource
+    from fenchel_connectors.iterable import IterableSource
+    from fenchel_connectors.jsonl import JsonlSource
+    from fenchel_connectors.jsonl_sink import JsonlSink
+    from fenchel_connectors.kafka import KafkaSink, KafkaSource
+    from fenchel_connectors.monitoring import PrometheusExporter
+    from fenchel_connectors.parquet import ParquetSource
+    from fenchel_connectors.river import RiverSource
 
 __all__ = [
     "CsvSource",
@@ -16,5 +26,24 @@ __all__ = [
     "KafkaSink",
     "KafkaSource",
     "ParquetSource",
+    "PrometheusExporter",
     "RiverSource",
 ]
+
+_MODULES = {
+    "CsvSource": "csv",
+    "IterableSource": "iterable",
+    "JsonlSink": "jsonl_sink",
+    "JsonlSource": "jsonl",
+    "KafkaSink": "kafka",
+    "KafkaSource": "kafka",
+    "ParquetSource": "parquet",
+    "PrometheusExporter": "monitoring",
+    "RiverSource": "river",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

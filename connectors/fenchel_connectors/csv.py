@@ -19,24 +19,24 @@ from fenchel_connectors.lines import (
 )
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.streams.source import Batch, Position, Reject
+from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
 
-class CsvSource:
+class CsvSource(Source):
     r"""Rows of a CSV file with a header line, every column as text.
 
-    What a text means is decided where it is learnt: an empty field is a missing value. A record is
-    found by the physical line on which it begins (``flights.csv.gz:17``; the header is line 1).
-    Blank lines are no records. A record is set aside, and costs no other, when it is
+    The check of the rows decides later which texts are numbers. An empty field is a missing value.
+    The label of a record is the physical line on which it begins (``flights.csv.gz:17``; the header
+    is line 1). A blank line is not a record. A record is set aside alone when it is
 
     - ``ragged``: it has more or fewer fields than the header,
     - ``invalid_utf8``: it holds bytes that are not UTF-8,
     - ``nul``: it holds a NUL byte,
     - ``oversized``: a field is longer than the limit of Python's csv module (128 KiB), or the line
       longer than 16 MiB,
-    - ``malformed``: a quote does not close (within the same limits), or something other than a
+    - ``malformed``: a quote does not close (within the same limits), or a character other than a
       delimiter follows a closing quote. Only the line on which the record begins is set aside
-      then, and reading goes on with the next.
+      then, and reading continues with the next line.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class CsvSource:
     Raises
     ------
     ConfigError
-        There is no such file, or the delimiter is none.
+        The file does not exist or cannot be read, or the delimiter is not one character.
 
     Notes
     -----
@@ -71,12 +71,11 @@ class CsvSource:
 
     def __init__(self, address: str, *, delimiter: str = ",") -> None:
         self.file = check_file(address, "csv")
-        try:
-            csv.reader([], delimiter=delimiter)
-        except TypeError as error:
-            raise ConfigError(f"csv: {error}, not {delimiter!r}") from error
-        if delimiter in '"\r\n\0':
-            raise ConfigError(f"csv: the delimiter cannot be {delimiter!r}")
+        if type(delimiter) is not str or len(delimiter) != 1 or delimiter in '"\r\n\0':
+            raise ConfigError(
+                f"csv: the delimiter must be one character other than a quote, a line end and NUL, "
+                f"not {delimiter!r}"
+            )
         self.delimiter = delimiter
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
@@ -112,7 +111,7 @@ class CsvSource:
 
     @cached_property
     def total(self) -> int | None:
-        """Number of records, where the file is small and quotes nothing."""
+        """Number of records, if the file is small and has no quotes."""
         count = count_lines(self.file, unless=b'"')
         return None if count is None else max(count - 1, 0)
 
@@ -128,13 +127,14 @@ class CsvSource:
                 f"{lines.name}: the header cannot be read ({record.fault} {record.detail}): "
                 f"{readable(record.raw)[:80]!r}"
             )
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice:
-            raise DataError(f"{lines.name}: the header names {', '.join(map(repr, twice))} twice")
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
+        if repeated:
+            names = ", ".join(map(repr, repeated))
+            raise DataError(f"{lines.name}: the header names {names} twice")
         return columns
 
     def _plain(self, lines: Lines, size: int, width: int) -> list[list[str]]:
-        """Take `size` records if each of the next lines is a good one; else take nothing."""
+        """Take `size` records if each of the next lines is one good record; else take nothing."""
         raw = lines.peek(size)[:size]
         if not raw or max(map(len, raw)) >= LINE_LIMIT:
             return []
@@ -155,7 +155,7 @@ class CsvSource:
     def _careful(
         self, lines: Lines, size: int, width: int
     ) -> tuple[list[list[str]], list[int], list[Reject]]:
-        """Take `size` records one at a time: the good ones, where they begin, and the others."""
+        """Take `size` records one by one: good ones, the lines where they begin, and rejects."""
         rows: list[list[str]] = []
         starts: list[int] = []
         rejects: list[Reject] = []
@@ -174,7 +174,7 @@ class CsvSource:
         return rows, starts, rejects
 
     def _record(self, lines: Lines) -> _Record | None:
-        """Take the next record, be it good, blank or at fault."""
+        """Take the next record, which may be good, blank or faulty; None at the end."""
         taken = length = 0
 
         def feed() -> Iterator[str]:
@@ -194,8 +194,8 @@ class CsvSource:
         except StopIteration:
             return None
         except csv.Error as error:
-            # A stray quote runs on until it meets another, perhaps at the end of the file: the
-            # lines that it has swallowed are read again.
+            # A stray quote takes in lines until the next quote, perhaps to the end of the file.
+            # All lines but the first are read again.
             fault = "oversized" if taken == 1 and "limit" in str(error) else "malformed"
             detail = str(error)
             taken = 1

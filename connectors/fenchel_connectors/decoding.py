@@ -1,4 +1,4 @@
-"""From the bytes of a JSON object to a dict, or to the reason why there is none."""
+"""Decodes the bytes of a JSON object to a dict, or gives the reason why they are not one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import orjson
 from fenchel_connectors.lines import LINE_LIMIT
 
 Decoded = tuple[dict[str, Any], str, str]
-"""A record, and where there is none, the reason in a word and in detail."""
+"""A record, or an empty dict with the reason in one word and in detail."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def decode_all(raw: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Return the objects if all records are good ones, and an empty list otherwise.
+    """Return the objects if all records are good, and an empty list otherwise.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def decode_all(raw: Sequence[bytes]) -> list[dict[str, Any]]:
         return []
     if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
         return []
-    # Most records have one colon for each key: then no key can stand there twice.
+    # Most records have one colon for each key. Then no key can occur twice.
     colons = list(map(bytes.count, raw, repeat(b":")))
     if colons != list(map(len, rows)) and any(map(_repeats, raw, rows)):
         return []
@@ -42,7 +42,7 @@ def decode_all(raw: Sequence[bytes]) -> list[dict[str, Any]]:
 
 
 def decode(raw: bytes) -> Decoded:
-    """Return the object that `raw` holds, or why there is none.
+    """Return the object that `raw` holds, or why it holds none.
 
     The reasons: ``malformed``, ``invalid_utf8``, ``too_deep``, ``non_finite`` (NaN, Infinity, or a
     number too large for a float), ``non_object``, ``duplicate_keys`` and ``oversized``.
@@ -69,7 +69,7 @@ def decode(raw: bytes) -> Decoded:
 
 
 def _repeats(raw: bytes, row: dict[str, Any]) -> bool:
-    """Return whether any object in `raw` has a key twice, of which `row` shows only the last."""
+    """Return whether an object in `raw` has a key twice; `row` has only the last of the two."""
     if raw.count(b":") == len(row):
         return False
     # Outside of strings there is one colon for each key.
@@ -77,20 +77,20 @@ def _repeats(raw: bytes, row: dict[str, Any]) -> bool:
 
 
 def _keys(value: Any) -> int:
-    """Return how many keys the objects in `value` have; it is at most a thousand deep."""
-    todo, found = [value], 0
-    while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            found += len(one)
-            todo += one.values()
-        elif isinstance(one, list):
-            todo += one
-    return found
+    """Return the number of keys of all objects in `value`."""
+    nested, count = [value], 0
+    while nested:
+        item = nested.pop()
+        if isinstance(item, dict):
+            count += len(item)
+            nested += item.values()
+        elif isinstance(item, list):
+            nested += item
+    return count
 
 
 def _fault(raw: bytes, error: orjson.JSONDecodeError) -> str:
-    """Name what keeps a record from being read: Python's slower parser can tell more."""
+    """Name the fault of a record. Python's parser is slower than orjson and tells more."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:

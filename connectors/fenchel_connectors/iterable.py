@@ -12,34 +12,33 @@ import polars as pl
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.streams.source import RAW_LIMIT, Batch, Position, Reject
+from fenchel_stream.streams.source import RAW_LIMIT, Batch, Position, Reject, Source
 
 
-class IterableSource:
+class IterableSource(Source):
     """Rows of a Python iterable.
 
-    Its items are ``(x, y)`` pairs as River's data sets yield them, or dicts that hold the target
-    already, or frames of any eager narwhals backend (polars, pandas, pyarrow). A target `y` that
-    is no dict becomes the column `target`; a dict becomes one column per output. An item that is
-    none of these is set aside as ``non_object``. A frame is cut into batches and never joined with
-    the next one; pandas' NaN is a missing value.
+    Its items are ``(x, y)`` pairs as River's data sets yield them, or dicts that include the
+    target, or frames of any eager narwhals backend (polars, pandas, pyarrow). A `y` that is a dict
+    becomes one column per output; any other `y` becomes the column `target`. Any other item is set
+    aside as ``non_object``. A frame is cut into batches; a batch never spans two frames. NaN in a
+    pandas frame is a missing value.
 
     Parameters
     ----------
     iterable
         The items, or one frame, or a callable that returns a new iterator at every call. Reading
-        starts at the first item each time, so that a run can be resumed by handing in the same
-        items again. A one-shot iterator goes on where it stands: make it anew before resuming, and
-        the items already learnt are passed over.
+        starts at the first item each time: to resume a run, pass the same items again, and those
+        already learnt are skipped. Make a one-shot iterator anew before you resume.
     target
-        Name of the column for a `y` that is no dict.
+        Name of the column for a `y` that is not a dict.
     name
-        What labels and messages call it: the third record is ``iterable:3``.
+        Name in labels and messages: the third record is ``iterable:3``.
 
     Raises
     ------
     ConfigError
-        `iterable` is text, or nothing that can be iterated over.
+        `iterable` is text, or cannot be iterated over.
 
     Notes
     -----
@@ -94,7 +93,7 @@ class IterableSource:
 
     @property
     def total(self) -> int | None:
-        """Number of records, where the items are a list or another sequence."""
+        """Number of records, if the items are a list or another sequence."""
         if not isinstance(self.iterable, Sequence):
             return None
         if self.iterable and _is_frame(self.iterable[0]):
@@ -146,10 +145,10 @@ class IterableSource:
             before += rows.height
         self._check_end(before, done)
 
-    def _check_end(self, found: int, done: int) -> None:
-        if found < done:
+    def _check_end(self, count: int, done: int) -> None:
+        if count < done:
             raise CheckpointError(
-                f"{self.name}: ends after {found} records, but the checkpoint was made after "
+                f"{self.name}: ends after {count} records, but the checkpoint was made after "
                 f"{done}; resuming needs the same items again, from the first"
             )
 

@@ -17,25 +17,24 @@ from fenchel_connectors.lines import (
 )
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
-from fenchel_stream.streams.source import Batch, Position, Reject
+from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
 
-class JsonlSource:
+class JsonlSource(Source):
     r"""Rows of a file with one JSON object a line.
 
-    A batch has the union of its rows' keys, null where a row lacks one. Nested objects and lists
-    stay in the frame as Python objects, so that a nested column nobody learns from costs no row;
-    so do columns of mixed types. A record is found by its physical line (``events.jsonl:17``,
-    ``stdin:17``; the first is line 1). Blank lines are no records. A line is set aside, and costs
-    no other, when it is
+    A batch has the union of the keys of its rows, null where a row lacks a key. Nested objects,
+    lists and columns of mixed types stay in the frame as Python objects: a row is not rejected for
+    a nested column that is ignored. The label of a record is its physical line
+    (``events.jsonl:17``, ``stdin:17``; the first is line 1). A blank line is not a record. A line
+    is set aside alone when it is
 
     - ``malformed``: not JSON,
     - ``invalid_utf8``: not UTF-8,
     - ``too_deep``: nested more than about a thousand times,
-    - ``non_finite``: it holds NaN, Infinity or a number too large for a float, none of which is
-      JSON,
-    - ``non_object``: it is JSON, but no object,
-    - ``duplicate_keys``: an object in it has a key twice, and nobody knows which value counts,
+    - ``non_finite``: it holds NaN, Infinity or a number too large for a float,
+    - ``non_object``: it is JSON, but not an object,
+    - ``duplicate_keys``: an object in it has a key twice, so that its value is ambiguous,
     - ``oversized``: longer than 16 MiB.
 
     Parameters
@@ -46,14 +45,14 @@ class JsonlSource:
     Raises
     ------
     ConfigError
-        There is no such file.
+        The file does not exist or cannot be read.
 
     Notes
     -----
     A position is the byte in the unpacked file at which the next line begins, and the number of
-    lines before it. Standard input knows lines only: to resume, send the same stream from its
-    beginning, and the lines already learnt are passed over. There a batch comes when `size`
-    records have arrived or the stream ends, never sooner.
+    lines before it. Standard input has a number of lines only: to resume, send the same stream
+    from its beginning; the lines already learnt are skipped. A batch of standard input comes when
+    `size` records have arrived or the stream has ended.
 
     Examples
     --------
@@ -108,12 +107,12 @@ class JsonlSource:
 
     @cached_property
     def total(self) -> int | None:
-        """Number of records, where the file is small."""
+        """Number of records, if the file is small."""
         return None if self.waits else count_lines(self.file)
 
 
 def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """Take `size` records if each of the next lines is a good one; else take nothing."""
+    """Take `size` records if each of the next lines is a good record; else take nothing."""
     raw = lines.peek(size)[:size]
     rows = decode_all(raw)
     lines.take(len(rows))
@@ -123,7 +122,7 @@ def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
 def _careful(
     lines: Lines, size: int
 ) -> tuple[list[dict[str, Any]], list[bytes], list[int], list[Reject]]:
-    """Take `size` records one at a time: the good ones, their lines, and the others."""
+    """Take `size` records one by one: good ones, their bytes and lines, and rejects."""
     rows: list[dict[str, Any]] = []
     originals: list[bytes] = []
     numbers: list[int] = []

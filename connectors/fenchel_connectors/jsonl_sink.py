@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +11,7 @@ import orjson
 
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
 STDOUT = ("-", "/dev/stdout")
@@ -18,19 +19,18 @@ STDOUT = ("-", "/dev/stdout")
 OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
-class JsonlSink:
-    r"""A file that takes one JSON object a line, after what it holds already.
+class JsonlSink(Sink):
+    r"""A file to which records are appended, one JSON object a line.
 
-    A run that starts afresh calls ``truncate(None)``; one that resumes calls ``truncate`` with the
-    position that its checkpoint kept, which drops the lines of the batches that it will learn
-    again. NaN and infinities are written as null, and keys that are no text as text (True as
-    ``"true"``).
+    A new run calls ``truncate(None)``. A resumed run calls ``truncate`` with the position of its
+    checkpoint, which drops the lines of the batches that it will learn again. NaN and infinities
+    are written as null, and keys of other types as text (True as ``"true"``).
 
     Parameters
     ----------
     address
-        Path of the file, made with its folder if it does not exist. ``-`` is standard output,
-        which like any pipe takes lines but gives none back: a resumed run repeats some.
+        Path of the file, made with its folder if it does not exist. ``-`` is standard output.
+        Lines in a pipe cannot be taken back: a resumed run writes some of them again.
 
     Raises
     ------
@@ -70,12 +70,12 @@ class JsonlSink:
             raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append one line per record, and keep none of them back in memory."""
+        """Append one line per record, and hand all lines to the operating system."""
         self._file.write(b"".join([orjson.dumps(row, str, OPTIONS) for row in records]))
         self._file.flush()
 
     def flush(self) -> None:
-        """Return once everything written so far is on the disk, or with whoever reads it."""
+        """Return once everything written so far is on the disk or in the pipe."""
         self._file.flush()
         if not self._streams:
             os.fsync(self._file.fileno())
@@ -86,9 +86,9 @@ class JsonlSink:
         return {"bytes": 0 if self._streams else self._file.tell()}
 
     def truncate(self, position: Position | None) -> None:
-        """Drop every line after `position`, or all of them where it is None.
+        """Drop every line after `position`, or all lines if it is None.
 
-        What has gone to standard output or a pipe cannot be taken back, and stays.
+        Lines in standard output or another pipe stay.
 
         Raises
         ------
@@ -99,10 +99,10 @@ class JsonlSink:
             return
         (keep,) = [0] if position is None else counts(position, "bytes")
         self._file.flush()
-        found = os.fstat(self._file.fileno()).st_size
-        if found < keep:
+        size = os.fstat(self._file.fileno()).st_size
+        if size < keep:
             raise CheckpointError(
-                f"{self.path}: holds {found} bytes, but the checkpoint was made when it held "
+                f"{self.path}: holds {size} bytes, but the checkpoint was made when it held "
                 f"{keep}; put the file back, or start afresh"
             )
         self._file.truncate(keep)
@@ -115,3 +115,21 @@ class JsonlSink:
                 self.flush()
             finally:
                 self._file.close()
+
+    @classmethod
+    def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
+        """Write the values of all records to a file, one a line, instead of its content.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written.
+        """
+        path = Path(address)
+        new = path.with_name(f"{path.name}.new")
+        try:
+            new.write_bytes(b"".join(record.value + b"\n" for record in records))
+            new.replace(path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+        return len(records)

@@ -18,31 +18,31 @@ from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.streams.source import RAW_LIMIT
 
 LINE_LIMIT = 1 << 24
-"""Bytes of a line that are kept, and the longest record: a file without line ends must not fill
+"""Bytes of a line that are kept, and of the longest record: a file without line ends must not fill
 the memory."""
 
 CHUNK = 1 << 17
-COUNTED = 1 << 24  # files up to this many bytes are read once to know how long they are
+COUNTED = 1 << 24  # files up to this many bytes are read once to count their records
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Lines:
-    """Lines that can be looked at before they are taken.
+    """Lines of a stream, which can be peeked at before they are taken.
 
     Parameters
     ----------
     stream
         A binary stream at its first byte.
     name
-        What messages call it.
+        Name of the stream in messages.
 
     Attributes
     ----------
     offset
-        The byte at which the first line that has not been taken begins.
+        The byte at which the first line not taken begins.
     line
-        Number of lines that were taken.
+        Number of lines taken.
     """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
@@ -55,7 +55,7 @@ class Lines:
         self._sizes: list[int] = []  # an overlong line is kept in part, but counts in full
 
     def peek(self, count: int) -> list[bytes]:
-        """Return the next lines, at least `count` of them unless the stream ends before.
+        """Return at least the next `count` lines, or fewer if the stream ends before.
 
         A line of `LINE_LIMIT` bytes or more is cut to that length.
         """
@@ -68,13 +68,13 @@ class Lines:
         return self._ahead
 
     def take(self, count: int) -> None:
-        """Step over the first `count` lines that `peek` has returned."""
+        """Take the first `count` lines that `peek` has returned."""
         self.offset += sum(self._sizes[:count])
         self.line += count
         del self._ahead[:count], self._sizes[:count]
 
     def move_to(self, offset: int, line: int) -> None:
-        """Go forward to the line that begins at byte `offset` and follows `line` lines.
+        """Move forward to the line at byte `offset`, which follows `line` lines.
 
         Raises
         ------
@@ -83,11 +83,12 @@ class Lines:
         """
         reached = self.offset + sum(self._sizes)
         if isinstance(self._stream, io.BufferedReader) and _is_regular(self._stream):
-            found = offset if offset <= os.fstat(self._stream.fileno()).st_size else -1
+            end = os.fstat(self._stream.fileno()).st_size
             self._stream.seek(offset)
+            reached = offset if offset <= end else -1
         else:
-            found = reached + self._discard(offset - reached)
-        if found != offset:
+            reached += self._discard(offset - reached)
+        if reached != offset:
             raise CheckpointError(
                 f"{self.name}: the position to resume from (line {line + 1}, byte {offset}) lies "
                 f"outside the data; the file is not the one that the checkpoint was made with"
@@ -97,7 +98,7 @@ class Lines:
         self.offset, self.line = offset, line
 
     def skip(self, line: int) -> None:
-        """Read on until `line` lines have been taken, for a stream that knows no offsets.
+        """Take lines until `line` lines have been taken, for a stream without offsets.
 
         Raises
         ------
@@ -105,13 +106,13 @@ class Lines:
             The stream ends before.
         """
         while self.line < line:
-            found = len(self.peek(min(line - self.line, 4096))[: line - self.line])
-            if not found:
+            count = len(self.peek(min(line - self.line, 4096))[: line - self.line])
+            if not count:
                 raise CheckpointError(
                     f"{self.name}: ends after {self.line} lines, but the checkpoint was made after "
                     f"{line}; send the stream again from its beginning"
                 )
-            self.take(found)
+            self.take(count)
 
     def _read(self, count: int) -> tuple[list[bytes], list[int]]:
         try:
@@ -128,7 +129,7 @@ class Lines:
         return lines, sizes
 
     def _join(self, pieces: list[bytes]) -> tuple[list[bytes], list[int]]:
-        """Keep the first piece of each line, and read on to the end of the last one."""
+        """Keep the first piece of each line, and read to the end of the last line."""
         lines: list[bytes] = []
         sizes: list[int] = []
         whole = True
@@ -157,7 +158,7 @@ def check_file(path: str, scheme: str) -> Path:
     Raises
     ------
     ConfigError
-        There is no such file, or it must not be read.
+        The file does not exist, is a folder, or may not be read.
     """
     file = Path(path)
     if not path:
@@ -167,7 +168,7 @@ def check_file(path: str, scheme: str) -> Path:
     if file.is_dir():
         raise ConfigError(f"{scheme}: {path} is a folder, not a file")
     if not os.access(file, os.R_OK):
-        raise ConfigError(f"{scheme}: {path} must not be read by this user")
+        raise ConfigError(f"{scheme}: {path} may not be read by this user")
     return file
 
 
@@ -188,9 +189,9 @@ def open_lines(file: Path) -> Iterator[Lines]:
 
 
 def count_lines(file: Path, unless: bytes | None = None) -> int | None:
-    """Return the number of lines that are not blank, or None for a large file.
+    """Return the number of lines that are not blank; None for a large file.
 
-    A line that holds the bytes `unless` makes the answer None as well: it may not be a record.
+    The result is None too if a line holds the bytes `unless`: it may not be one record.
     """
     if not file.is_file() or file.stat().st_size > COUNTED:
         return None
@@ -205,7 +206,7 @@ def count_lines(file: Path, unless: bytes | None = None) -> int | None:
 
 
 def readable(raw: bytes) -> str:
-    """Return the text of a rejected record, whatever its bytes are."""
+    """Return the bytes of a rejected record as text, with escapes for bytes that are not UTF-8."""
     return raw[:RAW_LIMIT].decode("utf-8", "backslashreplace").rstrip("\r\n")[:RAW_LIMIT]
 
 

@@ -9,16 +9,16 @@ import polars as pl
 from fenchel_connectors.lines import check_file
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.streams.source import Batch, Position
+from fenchel_stream.streams.source import Batch, Position, Source
 
 BLOCK = 1 << 16
-"""Rows that are read at a time, whatever the file's row groups are."""
+"""Rows that are read at a time, whatever the size of the file's row groups."""
 
 
-class ParquetSource:
+class ParquetSource(Source):
     """Rows of a Parquet file, with the types that the file gives its columns.
 
-    A record is found by its number (``flights.parquet:17`` is the 17th row).
+    The label of a record is its number (``flights.parquet:17`` is the 17th row).
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class ParquetSource:
     Raises
     ------
     ConfigError
-        There is no such file, or it is not Parquet.
+        The file does not exist, cannot be read, or is not Parquet.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Reading back a position that a checkpoint has kept."""
+"""Reads a position that a checkpoint has kept."""
 
 from __future__ import annotations
 

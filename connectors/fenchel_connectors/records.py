@@ -1,4 +1,4 @@
-"""From records (dicts) to a frame that keeps every value as it is."""
+"""Turns records (dicts) into a frame that keeps every value as it is."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
         return to_frame([{str(key): value for key, value in row.items()} for row in records])
     if not keys:
         return pl.DataFrame(height=len(records))
-    if len(orders) == 1:  # as nearly always: then it is faster to turn them round at once
+    if len(orders) == 1:  # the common case, in which one transposition is faster
         columns = list(map(list, zip(*[row.values() for row in records], strict=True)))
     else:
         columns = [[row.get(key) for row in records] for key in keys]
-    # By name and not by list: there polars would give a column without a name one of its own.
+    # A dict, because polars gives a column without a name a new name if it gets a list.
     return pl.DataFrame({key: _column(key, one) for key, one in zip(keys, columns, strict=True)})
 
 
@@ -53,5 +53,5 @@ def _column(name: str, values: list[Any]) -> pl.Series:
         try:
             return pl.Series(name, values)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            pass  # no column type: an integer beyond 128 bits, an object of some library
+            pass  # not a column type: an integer beyond 128 bits, an object of another library
     return pl.Series(name, values, pl.Object)

@@ -1,7 +1,7 @@
 """River's bundled data sets and its generators.
 
-What River needs for them (scikit-learn, pandas) takes longer to import than all else that a run
-does, so it is imported by those who ask for one.
+River imports scikit-learn and pandas for them, which takes longer than the other imports of a run
+together. Functions of this module therefore import River only when one is opened.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from urllib.parse import parse_qsl
 
 from fenchel_connectors.iterable import IterableSource
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.streams.source import Batch, Position
+from fenchel_stream.streams.source import Batch, Position, Source
 
 if TYPE_CHECKING:
     from river.datasets.base import Dataset
 
 
-class RiverSource:
+class RiverSource(Source):
     """Rows of a River data set, or of a generator of `river.datasets.synth`.
 
-    The target is the column `target`; of a data set with several, each output is a column of its
-    own. A record is found by its number (``Phishing:17``). Nothing is ever downloaded.
+    The target is the column `target`. If a data set has several targets, each is a column. The
+    label of a record is its number (``Phishing:17``). Nothing is ever downloaded.
 
     Parameters
     ----------
     address
-        ``Phishing``, or ``synth.SEA?variant=1&seed=3&n=10000``: the parameters are those of the
-        class in River, and `n` stops after so many records. A generator runs without end if `n` is
-        not given. Its seeds are 0 if they are not given, so that every run sees the same stream.
+        ``Phishing``, or ``synth.SEA?variant=1&seed=3&n=10000``: the parameters of the class in
+        River, and `n`, the number of records. A generator without `n` has no end. Its seeds default
+        to 0, so that every run sees the same stream.
 
     Raises
     ------
@@ -40,8 +40,8 @@ class RiverSource:
 
     Notes
     -----
-    A position is the number of records before the next one. A resumed run generates these again
-    and passes over them.
+    A position is the number of records before the next one. A resumed run generates and skips
+    them.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class RiverSource:
 
     @property
     def total(self) -> int | None:
-        """Number of records, or None if they never end."""
+        """Number of records; None for a generator without end."""
         known = [count for count in (self._samples, self._limit) if count is not None]
         return min(known, default=None)
 
@@ -111,8 +111,8 @@ def _find(name: str) -> type[Dataset]:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ConfigError(f"river: River has no data set {name!r}{hint}")
-    found: type[Dataset] = known[name]
-    return found
+    dataset: type[Dataset] = known[name]
+    return dataset
 
 
 def _parameters(name: str, make: type[Dataset], query: str) -> dict[str, Any]:

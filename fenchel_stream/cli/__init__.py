@@ -1,24 +1,30 @@
-"""The command ``fenchel-stream``: one module for each of its commands."""
+"""The command ``fenchel-stream``: one module for each of its subcommands.
+
+A subcommand's module is imported when it is called, so that ``--help`` need not import the library.
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 
-from fenchel_stream import __version__
-from fenchel_stream.cli.logs import FORMATS, set_up_logs
+from fenchel_stream.cli.logs import set_up_logs
+from fenchel_stream.cli.parser import make_parser
 from fenchel_stream.errors import FenchelStreamError
 
-EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
-2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        By default those of the process.
 
     Examples
     --------
@@ -29,16 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        return _main(arguments)
+        return _run(arguments)
     except KeyboardInterrupt:
         return 130
 
 
-def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+def _run(arguments: Sequence[str] | None) -> int:
+    options = make_parser().parse_args(arguments)
     fail = set_up_logs(options.log_format)
+    with _ended_by_ctrl_c():
+        command = import_module(f"fenchel_stream.cli.{options.command}")
     try:
-        options.command(options)
+        command.execute(options)
     except FenchelStreamError as error:
         fail(str(error), error.exit_code)
         return error.exit_code
@@ -48,45 +56,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    # Only here, for it takes seconds: Ctrl-C should already be heard in good order.
-    with _ended_by_ctrl_c():
-        from fenchel_stream.cli import check, checkpoint, dlq, run, status  # noqa: PLC0415
-
-    parser = argparse.ArgumentParser(
-        prog="fenchel-stream",
-        description="Learn a stream, test-then-train, with a Fenchel lifted network.",
-        epilog=EXIT_CODES,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument(
-        "--log-format",
-        choices=FORMATS,
-        default="text",
-        help="how the log on standard error is written: json is one object a line",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (run, check, status, checkpoint, dlq):
-        command.add_to(commands)
-    # Each command ends its help with the codes.
-    for one in commands.choices.values():
-        one.epilog = EXIT_CODES
-    return parser
-
-
 @contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: an exception may be lost in the midst of an import."""
+    """Let Ctrl-C end the process at once: an exception may get lost during an import."""
     try:
-        before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    except ValueError:  # not in the main thread, where no signal is heard
+        handler = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    except ValueError:  # only the main thread can handle signals
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        signal.signal(signal.SIGINT, handler)

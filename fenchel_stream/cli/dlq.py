@@ -1,4 +1,4 @@
-"""``fenchel-stream dlq``: dead letters, mended or as they were, back to where they came from."""
+"""``fenchel-stream dlq``: send the records in dead letters back to a topic or a file."""
 
 from __future__ import annotations
 
@@ -8,64 +8,45 @@ import logging
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.runner.config import load
-from fenchel_stream.streams.sink import open_sink
-from fenchel_stream.streams.source import open_source
+from fenchel_stream.errors import DataError
+from fenchel_stream.runner.config import Config, load
+from fenchel_stream.streams.registry import find_sink, find_source, open_source
+from fenchel_stream.streams.sink import RawRecord, Sink
+from fenchel_stream.streams.source import Source
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
-WRITER = "dead letters"
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser of the command line."""
-    dlq = commands.add_parser("dlq", help="look after dead letters")
-    actions = dlq.add_subparsers(required=True, metavar="ACTION")
-    text = "send records that were set aside back to a topic or a file, each once"
-    replay = actions.add_parser("replay", help=text, description=text)
-    replay.add_argument("letters", help="as output.rejects of the run: a file or a topic")
-    replay.add_argument("target", help="kafka://host:9092/topic, or a file to write")
-    replay.add_argument("--config", type=Path, help="the run's TOML file, for [kafka]")
-    replay.add_argument(
-        "--reason", action="append", metavar="REASON", help="only letters of this reason"
-    )
-    replay.add_argument(
-        "--patience",
-        type=float,
-        default=5.0,
-        metavar="SECONDS",
-        help="a topic of letters ends when nothing came for so long",
-    )
-    replay.set_defaults(command=_replay)
-
-
-def _replay(options: argparse.Namespace) -> None:
-    kafka = {} if options.config is None else load(options.config).kafka
-    found: dict[str, dict[str, Any]] = {}
-    for letter in _letters(options.letters, kafka, options.patience):
-        # The last word on a record counts: it may have been mended since.
-        found[letter["where"]] = letter
-    reasons = options.reason or {letter.get("reason") for letter in found.values()}
-    chosen = [letter for letter in found.values() if letter.get("reason") in reasons]
+def execute(options: argparse.Namespace) -> None:
+    """Replay the letters that the command line names, and print how many."""
+    config = None if options.config is None else load(options.config)
+    letters: dict[str, dict[str, Any]] = {}
+    for letter in _read(options.letters, config, options.patience):
+        # The last letter of a record counts: it may have been mended since.
+        letters[letter["where"]] = letter
+    reasons = options.reason or {letter.get("reason") for letter in letters.values()}
+    chosen = [letter for letter in letters.values() if letter.get("reason") in reasons]
     records = [
-        {"where": letter["where"], "value": value, "key": letter.get("key")}
+        RawRecord(letter["where"], value, letter.get("key"))
         for letter in chosen
         if (value := content_of(letter)) is not None
     ]
-    sent = _send(records, options.target, kafka)
+    target = find_sink(options.target)
+    sent = target.connector.resend(target.address, records, **_client(config, target.connector))
     print(
-        f"{len(found)} letters: {sent} records sent, {len(records) - sent} were there already, "
-        f"{len(chosen) - len(records)} have no content, {len(found) - len(chosen)} not asked for"
+        f"{len(letters)} letters: {sent} records sent, {len(records) - sent} were there already, "
+        f"{len(chosen) - len(records)} have no content, {len(letters) - len(chosen)} not asked for"
     )
 
 
 def content_of(letter: dict[str, Any]) -> bytes | None:
-    r"""Return the bytes of the record in a dead letter: ``mended`` if there, or as they were.
+    r"""Return the bytes of the record in a dead letter: ``mended`` if it has that, or the original.
+
+    None if the letter does not hold the whole record.
 
     Examples
     --------
@@ -80,17 +61,17 @@ def content_of(letter: dict[str, Any]) -> bytes | None:
     return None if letter.get("cut") or not letter["raw"] else str(letter["raw"]).encode()
 
 
-def _client(url: str, kafka: dict[str, Any]) -> dict[str, Any]:
-    return {"client": kafka} if url.startswith("kafka:") and kafka else {}
+def _client(config: Config | None, connector: type[Source | Sink]) -> dict[str, Any]:
+    return {} if config is None else config.client(connector.client_table)
 
 
-def _letters(url: str, kafka: dict[str, Any], patience: float) -> Iterator[dict[str, Any]]:
-    source = open_source(url if ":" in url else f"jsonl:{url}", **_client(url, kafka))
-    batches = source.batches(BATCH)
+def _read(url: str, config: Config | None, patience: float) -> Iterator[dict[str, Any]]:
+    url = url if ":" in url else f"jsonl:{url}"
+    source = open_source(url, **_client(config, find_source(url).connector))
     last = time.monotonic()
-    try:
+    with source.reading(BATCH) as batches:
         for batch in batches:
-            if batch.where or batch.rejects:
+            if batch.records:
                 last = time.monotonic()
             elif time.monotonic() - last > patience:
                 return
@@ -101,32 +82,3 @@ def _letters(url: str, kafka: dict[str, Any], patience: float) -> Iterator[dict[
                 if not isinstance(letter.get("where"), str) or "raw" not in letter:
                     raise DataError(f"{where}: no dead letter: it names no where and raw")
                 yield letter
-    finally:
-        getattr(batches, "close", lambda: None)()
-
-
-def _send(records: list[dict[str, Any]], url: str, kafka: dict[str, Any]) -> int:
-    """Send records that are not there yet, and return how many those were."""
-    if not url.startswith("kafka:"):
-        return _write(records, Path(url.removeprefix("jsonl:")))
-    sink = open_sink(url, key="key", value="value", writer=WRITER, **_client(url, kafka))
-    try:
-        # What was sent before is found in the topic itself: nothing else knows it for sure.
-        sink.truncate({**sink.position, "offsets": {}, "ahead": []})
-        before = set(sink.position["ahead"])
-        sink.write(records)
-        sink.flush()
-    finally:
-        sink.close()
-    return sum(record["where"] not in before for record in records)
-
-
-def _write(records: list[dict[str, Any]], path: Path) -> int:
-    """Write a file of all the records at once, whatever was there."""
-    beside = path.with_name(f"{path.name}.new")
-    try:
-        beside.write_bytes(b"".join(record["value"] + b"\n" for record in records))
-        beside.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    return len(records)

@@ -1,4 +1,4 @@
-"""What the command line logs on standard error: lines for people, or JSON for machines."""
+"""The log of the command line on standard error: lines for people, or JSON for machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, and what is `extra`.
+    """Formats a record as one line of JSON: ``time``, ``level``, ``logger``, ``message``, `extra`.
 
     Examples
     --------
@@ -43,16 +43,23 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logs(form: str) -> Callable[[str, int], None]:
-    """Send the log to standard error in one of `FORMATS`; return how to say what ended the command.
+    """Send the log to standard error, and return a function that reports the final error.
 
-    That takes a message and the exit code. For people it is the message alone, after the name of
-    the command; in JSON it is a line of the log like any other, and so is a fault of the program,
-    traceback and all.
+    Parameters
+    ----------
+    form
+        One of `FORMATS`.
+
+    Returns
+    -------
+    fail
+        Takes a message and the exit code. For people it prints the message after the name of the
+        command. In JSON it logs a line; an unexpected exception is logged too, with its traceback.
     """
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonFormatter())
-        sys.excepthook = _log_fault
+        sys.excepthook = _log_exception
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -67,7 +74,7 @@ def _log_end(message: str, code: int) -> None:
     log.critical("%s", message, extra={"exit_code": code})
 
 
-def _log_fault(
+def _log_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     log.critical("%r", error, exc_info=(kind, error, trace), extra={"exit_code": 1})

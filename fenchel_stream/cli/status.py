@@ -1,11 +1,10 @@
-"""``fenchel-stream status``: how a run stands, as its checkpoints tell it."""
+"""``fenchel-stream status``: how far a run is, from its checkpoints."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from fenchel_stream.checkpoint import CheckpointStore
@@ -13,22 +12,13 @@ from fenchel_stream.cli.checkpoint import open_store
 from fenchel_stream.errors import CheckpointError
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the parser of the command line."""
-    text = "say how a run stands, as its checkpoints tell it"
-    parser = commands.add_parser("status", help=text, description=text)
-    parser.add_argument("directory", type=Path, help="as checkpoint.directory of the run")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.set_defaults(command=_status)
-
-
 def status(store: CheckpointStore) -> dict[str, Any]:
-    """Return what the checkpoints of a run tell of it, as JSON values.
+    """Return the figures of a run from its checkpoints, as JSON values.
 
     Raises
     ------
     CheckpointError
-        There is none, or the newest is damaged.
+        The directory has no checkpoint, or the newest is damaged.
     """
     info = store.latest()
     if info is None or info.created is None:
@@ -48,23 +38,24 @@ def status(store: CheckpointStore) -> dict[str, Any]:
     }
 
 
-def _status(options: argparse.Namespace) -> None:
-    found = status(open_store(options.directory))
+def execute(options: argparse.Namespace) -> None:
+    """Print the status of the run of a checkpoint directory."""
+    figures = status(open_store(options.directory))
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    for key, value in found.items():
+    for key, value in figures.items():
         match value:
             case dict():
-                text = ", ".join(f"{name} {_spell(one)}" for name, one in value.items())
+                text = ", ".join(f"{name} {_format(one)}" for name, one in value.items())
             case list():
                 text = ", ".join(value)
             case _:
-                text = _spell(value)
+                text = _format(value)
         print(f"{key.replace('_', ' '):<12} {text or 'none'}")
 
 
-def _spell(value: Any) -> str:
+def _format(value: Any) -> str:
     match value:
         case None:
             return "none"

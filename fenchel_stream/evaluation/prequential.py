@@ -19,7 +19,7 @@ from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.delayed_rows import Waiting
 from fenchel_stream.evaluation.result import Evaluation
 from fenchel_stream.evaluation.scores import Scores, name_of
-from fenchel_stream.streams.source import Source, as_source
+from fenchel_stream.streams import Source, as_source
 
 NOTHING = Predictions([])
 

@@ -1,4 +1,4 @@
-"""Labels that come later, on a stream of their own: each finds its prediction by key."""
+"""The join of late labels to the predictions that wait for them, by key."""
 
 from __future__ import annotations
 
@@ -22,48 +22,47 @@ COUNTS = (
     "duplicates",
     "orphans",
 )
-"""What is counted; see `LabelJoin`."""
+"""Names of the counts, see `LabelJoin`."""
 
 
 class Matched(NamedTuple):
-    """Rows whose labels have come: features, targets, and what was predicted at the time."""
+    """Rows whose labels have come: features, targets, and the earlier predictions."""
 
     X: pl.DataFrame
     y: Any
-    said: Predictions
+    predictions: Predictions
 
 
 class LabelJoin:
-    """Keeps each prediction with its features until the label comes, or until it is given up.
+    """Keeps each prediction with its features until its label comes or it is given up.
 
-    A key stands for one event and one label. A label that comes before its event waits for it, for
-    two streams are rarely read in step. What repeats a key that waits, or that was matched and is
-    still remembered, is not used.
+    A key stands for one event and one label. A label that comes before its event waits for it,
+    because two streams are rarely read in step. A second event or label with a key that waits, or
+    with a matched key that is still remembered, is not used.
 
-    Time is that of the records: each batch has one, and whatever is more than `ttl` older is given
-    up before the batch is looked at. No clock of the machine is asked, so that a stream that is
-    read again ends the same.
+    Time is the time of the records. Each batch has one, and predictions, labels and keys that are
+    more than `ttl` older are given up before the batch is used. The clock of the machine plays no
+    role, so that a stream that is read again ends the same.
 
     Parameters
     ----------
     kind
         ``"classification"``, ``"regression"`` or ``"multi-target"``.
     ttl
-        Seconds for which a prediction waits for its label, a label for its prediction, and a
-        matched key is remembered; None for as long as `limit` allows.
+        Seconds for which a prediction waits for its label, a label waits for its prediction, and a
+        matched key is remembered. None: for as long as `limit` allows.
     limit
-        At most so many predictions wait, so many labels, and so many matched keys are remembered.
-        Beyond it the oldest go.
+        Largest number of predictions that wait, of labels that wait, and of matched keys that are
+        remembered. Beyond it the oldest are given up.
 
     Attributes
     ----------
     counts
-        ``predictions`` made, each of which is ``matched``, or ``expired`` (given up because of its
-        age, the limit, or because it was ``repeated``), or still waits: at any time
-        ``matched + expired + pending == predictions``. ``labels`` seen, each of which was matched,
-        or is one of the ``duplicates``, or of the ``orphans`` (given up because no prediction
-        came, or because that had expired), or is still `early`: ``matched + duplicates + orphans +
-        early == labels``.
+        Each of the ``predictions`` was ``matched``, or has ``expired`` (it was too old, beyond the
+        limit, or ``repeated`` a key), or still waits: at any time
+        ``matched + expired + pending == predictions``. Each of the ``labels`` was matched, or is
+        one of the ``duplicates`` or of the ``orphans`` (its prediction did not come or had
+        expired), or is `early`: ``matched + duplicates + orphans + early == labels``.
 
     Raises
     ------
@@ -77,12 +76,12 @@ class LabelJoin:
     >>> from fenchel_stream.late_labels.join import LabelJoin
     >>> join = LabelJoin("classification", ttl=60.0)
     >>> keys, times = pl.Series(["a", "b"]), pl.Series([0.0, 1.0])
-    >>> X, said = pl.DataFrame({"x": [0.1, 0.2]}), Predictions(["no", "no"])
-    >>> len(join.predicted(keys, times, X, said).X), join.pending
+    >>> X, predictions = pl.DataFrame({"x": [0.1, 0.2]}), Predictions(["no", "no"])
+    >>> len(join.predicted(keys, times, X, predictions).X), join.pending
     (0, 2)
     >>> join.expire(50.0)
-    >>> found = join.labelled(pl.Series(["b"]), pl.Series([50.0]), pl.Series("y", ["yes"]))
-    >>> found.X.rows(), found.y.to_list(), found.said.labels
+    >>> matched = join.labelled(pl.Series(["b"]), pl.Series([50.0]), pl.Series("y", ["yes"]))
+    >>> matched.X.rows(), matched.y.to_list(), matched.predictions.labels
     ([(0.2,)], ['yes'], ['no'])
     >>> join.expire(61.0)
     >>> join.counts["matched"], join.counts["expired"], join.pending
@@ -117,12 +116,12 @@ class LabelJoin:
         return {**self.counts, "pending": self.pending, "early": self.early}
 
     def __str__(self) -> str:
-        told = ("matched", "expired", "pending", "orphans", "duplicates", "early")
-        counts = ", ".join(f"{self.figures[k]:,} {k}" for k in told if self.figures[k])
+        names = ("matched", "expired", "pending", "orphans", "duplicates", "early")
+        counts = ", ".join(f"{self.figures[k]:,} {k}" for k in names if self.figures[k])
         return f"late labels: {counts or 'none'}"
 
     def expire(self, time: float) -> None:
-        """Give up what is more than `ttl` seconds older than `time`."""
+        """Give up predictions, labels and keys that are more than `ttl` older than `time`."""
         if self.ttl is not None:
             oldest = time - self.ttl
             self.counts["expired"] += self._waiting.drop_before(oldest)
@@ -130,9 +129,9 @@ class LabelJoin:
             self._matched.drop_before(oldest)
 
     def predicted(
-        self, keys: pl.Series, times: pl.Series, X: pl.DataFrame, said: Predictions
+        self, keys: pl.Series, times: pl.Series, X: pl.DataFrame, predictions: Predictions
     ) -> Matched:
-        """Take predictions; return those whose labels are there already.
+        """Take predictions; return those whose labels have already come.
 
         Parameters
         ----------
@@ -140,20 +139,20 @@ class LabelJoin:
             Of the events: text, and seconds (Float64) or null.
         X
             Their features: numbers (Float64) and categories (String).
-        said
-            What was predicted.
+        predictions
+            The predictions for the rows of `X`.
         """
         self.counts["predictions"] += len(keys)
         new = keys.is_first_distinct() & ~self._waiting.has(keys) & ~self._matched.has(keys)
-        rows = self._columns.encode(said).hstack(_features(X).get_columns())
+        rows = self._columns.encode(predictions).hstack(_features(X).get_columns())
         keys, times, rows = keys.filter(new), times.filter(new), rows.filter(new)
         repeated = len(new) - len(keys)
         self.counts["repeated"] += repeated
         self.counts["expired"] += repeated
         labels = self._early.take(keys)
-        there = keys.is_in(labels["key"].implode())
-        matched = self._match(keys.filter(there), times.filter(there), rows.filter(there), labels)
-        self._waiting.add(keys.filter(~there), times.filter(~there), rows.filter(~there))
+        ready = keys.is_in(labels["key"].implode())
+        matched = self._match(keys.filter(ready), times.filter(ready), rows.filter(ready), labels)
+        self._waiting.add(keys.filter(~ready), times.filter(~ready), rows.filter(~ready))
         self.counts["expired"] += self._waiting.drop_over(self.limit)
         return matched
 
@@ -163,7 +162,7 @@ class LabelJoin:
         Parameters
         ----------
         keys, times
-            As those of events.
+            Of the labels, as those of events.
         y
             The targets: a series, or for several targets a frame.
         """
@@ -174,9 +173,9 @@ class LabelJoin:
         keys, times = keys.filter(new), times.filter(new)
         self.counts["duplicates"] += len(new) - len(keys)
         rows = self._waiting.take(keys)
-        there = keys.is_in(rows["key"].implode())
-        matched = self._match(rows["key"], rows["time"], rows, labels.filter(there))
-        self._early.add(keys.filter(~there), times.filter(~there), labels.filter(~there))
+        ready = keys.is_in(rows["key"].implode())
+        matched = self._match(rows["key"], rows["time"], rows, labels.filter(ready))
+        self._early.add(keys.filter(~ready), times.filter(~ready), labels.filter(~ready))
         self.counts["orphans"] += self._early.drop_over(self.limit)
         return matched
 
@@ -184,7 +183,7 @@ class LabelJoin:
         self, keys: pl.Series, times: pl.Series, rows: pl.DataFrame, labels: pl.DataFrame
     ) -> Matched:
         self.counts["matched"] += len(keys)
-        self._matched.add(keys, times, pl.DataFrame({"there": [True] * len(keys)}))
+        self._matched.add(keys, times, pl.DataFrame(height=len(keys)))
         self._matched.drop_over(self.limit)
         if not len(keys):
             return Matched(pl.DataFrame(), pl.Series(), Predictions([]))
@@ -194,18 +193,18 @@ class LabelJoin:
 
 
 def _features(X: pl.DataFrame) -> pl.DataFrame:
-    # What is missing becomes NaN, to tell it from what a row does not list, which will be null.
+    # A missing value becomes NaN. Null will mean that the row does not have the column.
     return X.with_columns(selectors.float().fill_null(float("nan"))).rename(
         lambda name: f"x {name}"
     )
 
 
 def _features_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the features that any of the rows lists, in an order that no other row decides."""
-    listed = [c for c in rows if c.name.startswith("x ") and c.null_count() < rows.height]
-    if not listed:
+    """Return the columns that any of the rows has, in an order that depends on these rows alone."""
+    present = [c for c in rows if c.name.startswith("x ") and c.null_count() < rows.height]
+    if not present:
         return pl.DataFrame(height=rows.height)
-    columns = sorted((column.alias(column.name[2:]) for column in listed), key=lambda c: c.name)
+    columns = sorted((column.alias(column.name[2:]) for column in present), key=lambda c: c.name)
     return pl.DataFrame(columns).with_columns(selectors.float().fill_nan(None))
 
 

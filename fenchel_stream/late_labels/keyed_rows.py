@@ -1,4 +1,4 @@
-"""Rows that are looked up by key: a table of the keys, and all else in columns."""
+"""Rows that are looked up by key: a dict of the keys, and all values in columns."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import orjson
 import polars as pl
 
 SLACK = 1024
-"""So many rows that are gone may stay in memory, or twice as many as there are others."""
+"""Removed rows stay in memory until they are more than this and twice the remaining rows."""
 
 CHUNKS = 64
-"""Batches that stay as they came: to make one piece of all costs time, and so do many pieces."""
+"""Chunks of the columns that are kept: to join them costs time, and many chunks slow access."""
 
 NOTHING = {"key": pl.String, "time": pl.Float64}
 
 
 class KeyedRows:
-    """A frame of rows that each have a key of their own, oldest first, and perhaps a time.
+    """A frame of rows, oldest first. Each has a unique key, and may have a time.
 
-    To add or to take a batch costs the same however many rows there are. The state is plain, arrays
-    and text, and the same for the same rows.
+    The cost of adding or taking a batch does not depend on the number of rows. The state for a
+    checkpoint is arrays and text, and equal rows give equal bytes.
 
     Examples
     --------
@@ -30,14 +30,14 @@ class KeyedRows:
     >>> from fenchel_stream.late_labels.keyed_rows import KeyedRows
     >>> rows = KeyedRows()
     >>> rows.add(pl.Series(["a", "b"]), pl.Series([1.0, 2.0]), pl.DataFrame({"x": [10, 20]}))
-    >>> found = rows.take(pl.Series(["c", "b"]))
-    >>> found["key"].to_list(), found["x"].to_list(), len(rows)
+    >>> taken = rows.take(pl.Series(["c", "b"]))
+    >>> taken["key"].to_list(), taken["x"].to_list(), len(rows)
     (['b'], [20], 1)
     """
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
-        # By the numbers of the index. What is gone has no time any more.
+        # At the numbers of the index. The time of a removed row is NaN.
         self._times = np.empty(0)
         self._content = pl.DataFrame(schema=NOTHING)
 
@@ -48,7 +48,7 @@ class KeyedRows:
         return {"_stored": {column.name: _freeze(column) for column in self._alive()}}
 
     def __getattr__(self, name: str) -> Any:
-        # After a restore there is nothing but what was stored, until it is asked for.
+        # A restored object holds only its stored columns until an attribute is used.
         if "_stored" not in vars(self):
             raise AttributeError(name)
         columns = [_thaw(name, parts) for name, parts in vars(self).pop("_stored").items()]
@@ -56,7 +56,7 @@ class KeyedRows:
         return getattr(self, name)
 
     def has(self, keys: pl.Series) -> pl.Series:
-        """Return which of the keys there are."""
+        """Return which of the keys have a row."""
         return pl.Series(list(map(self._index.__contains__, keys)), dtype=pl.Boolean)
 
     def add(self, keys: pl.Series, times: pl.Series, rows: pl.DataFrame) -> None:
@@ -65,11 +65,11 @@ class KeyedRows:
         Parameters
         ----------
         keys
-            Text, no two the same and none that is there already.
+            Text. Each is new and occurs once.
         times
-            Float64; a row where it is null has no age.
+            Float64; null for a row that `drop_before` never removes.
         rows
-            Where other rows have a column that these lack, it is null here.
+            The values. A column that these rows lack and other rows have is null here.
         """
         if not len(keys):
             return
@@ -85,7 +85,9 @@ class KeyedRows:
             self._content = self._content.rechunk()
 
     def take(self, keys: pl.Series) -> pl.DataFrame:
-        """Remove the rows of these keys; return those there were, in the order of the keys.
+        """Remove and return the rows of these keys, in the order of the keys.
+
+        Keys without a row are passed over.
 
         Returns
         -------
@@ -95,28 +97,28 @@ class KeyedRows:
         return self._content[self._pop(keys)]
 
     def drop_before(self, time: float) -> int:
-        """Remove the rows of an earlier time, and return how many there were."""
+        """Remove the rows of an earlier time, and return their number."""
         old = np.flatnonzero(self._times < time)
         if len(old):
             self._pop(self._content["key"][old])
         return len(old)
 
     def drop_over(self, limit: int) -> int:
-        """Remove the oldest rows beyond `limit`, and return how many there were."""
+        """Remove the oldest rows beyond `limit`, and return their number."""
         over = max(len(self) - limit, 0)
         self._pop(list(islice(self._index, over)))
         return over
 
     def _pop(self, keys: Any) -> pl.Series:
-        """Forget the keys, and return the numbers of the rows that they had."""
-        found = pl.Series(list(map(self._index.pop, keys, repeat(None))), dtype=pl.Int64)
-        found = found.drop_nulls()
-        self._times[found.to_numpy()] = np.nan
-        return found
+        """Forget the keys, and return the numbers of their rows."""
+        numbers = pl.Series(list(map(self._index.pop, keys, repeat(None))), dtype=pl.Int64)
+        numbers = numbers.drop_nulls()
+        self._times[numbers.to_numpy()] = np.nan
+        return numbers
 
     def _alive(self) -> pl.DataFrame:
         rows = self._content[list(self._index.values())]
-        # A column that no row has any more is gone too.
+        # A column without any value is dropped.
         return rows[[c.name for c in rows if c.name in NOTHING or c.null_count() < len(c)]]
 
     def _restart(self, rows: pl.DataFrame) -> None:
@@ -126,7 +128,7 @@ class KeyedRows:
 
 
 def _freeze(column: pl.Series) -> dict[str, Any]:
-    # Not Arrow's own bytes: those of equal columns differ in what lies behind nulls and ends.
+    # Not Arrow's bytes: equal columns may differ in the bytes under nulls and in the padding.
     if column.dtype == pl.String:
         return {"text": np.frombuffer(orjson.dumps(column.to_list()), np.uint8)}
     return {
@@ -138,6 +140,6 @@ def _freeze(column: pl.Series) -> dict[str, Any]:
 def _thaw(name: str, parts: dict[str, Any]) -> pl.Series:
     if "text" in parts:
         return pl.Series(name, orjson.loads(parts["text"].tobytes()), pl.String)
-    there = pl.Series(~parts["null"])
+    present = pl.Series(~parts["null"])
     values = pl.Series(name, parts["values"])
-    return pl.select(pl.when(there).then(values)).to_series().alias(name)
+    return pl.select(pl.when(present).then(values)).to_series().alias(name)

@@ -1,75 +1,112 @@
-"""A run whose labels come later, on a stream of their own."""
+"""Labels that come later than their events, on a stream of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.evaluation.prequential import Prequential, Step
-from fenchel_stream.late_labels.interleaved import interleave
+from fenchel_stream.late_labels.interleaved import Interleaved
 from fenchel_stream.late_labels.join import LabelJoin
-from fenchel_stream.late_labels.join_check import CheckedPart, JoinCheck
-from fenchel_stream.runner.config import Config
-from fenchel_stream.streams.source import Batch, Source, open_source
-from fenchel_stream.validation.row_check import RowCheck
+from fenchel_stream.late_labels.join_check import JoinCheck, KeyedCheckedRows
+from fenchel_stream.late_labels.labels import Labels
+from fenchel_stream.streams.source import Batch, Source
+from fenchel_stream.validation.row_check import CheckedRows, Kind, RowCheck
 
 
-class LateLabels:
+class LateLabels(Labels):
     """Events are predicted when they come; they are scored and learnt when their labels come.
 
     Parameters
     ----------
-    config
-        With a table ``[labels]``.
-    events
-        The source of the events.
+    events, labels
+        The two sources.
+    target, kind, positive, one_hot, ignore
+        As for `RowCheck`.
+    key, time
+        As for `JoinCheck`. These columns are no features.
+    ttl, limit
+        As for `LabelJoin`.
 
     Attributes
     ----------
-    source
-        Events and labels as one stream.
-    check
-        Of both.
     join
-        What waits. It belongs to the state of a run.
+        The predictions and labels that wait for each other.
 
     Raises
     ------
     ConfigError
-        The source of labels cannot be opened, or a column has two parts to play.
+        A column has two roles, or a number is out of range.
     """
 
-    def __init__(self, config: Config, events: Source) -> None:
-        labels, source, features = config.labels, config.source, config.features
-        if labels is None:
-            raise ConfigError("labels: the configuration has no table [labels]")
-        key = [labels.key] if isinstance(labels.key, str) else labels.key
-        apart = {*key, labels.time} - {None}
-        if twice := apart & {*features.one_hot}:
+    def __init__(
+        self,
+        events: Source,
+        labels: Source,
+        target: str | Sequence[str],
+        kind: Kind,
+        *,
+        key: str | Sequence[str] = (),
+        time: str | None = None,
+        ttl: float | None = None,
+        limit: int = 100_000,
+        positive: str | int | None = None,
+        one_hot: Iterable[str] = (),
+        ignore: Iterable[str] = (),
+    ) -> None:
+        keys = [key] if isinstance(key, str) else list(key)
+        joining = {*keys, *([] if time is None else [time])}
+        if shared := joining.intersection(one_hot):
             raise ConfigError(
-                f"column {min(map(str, twice))!r} joins labels to events and cannot be a feature"
+                f"column {min(shared)!r} joins labels to events and cannot be a feature"
             )
-        self.join = LabelJoin(source.kind, ttl=labels.ttl, limit=labels.limit)
-        self.check = JoinCheck(
-            RowCheck(
-                source.target,
-                source.kind,
-                one_hot=features.one_hot,
-                ignore={*features.ignore, *map(str, apart)},
-                labelled=False,
-            ),
-            RowCheck(source.target, source.kind, positive=source.positive),
-            key,
-            labels.time,
+        self.join = LabelJoin(kind, ttl=ttl, limit=limit)
+        self._check = JoinCheck(
+            RowCheck(target, kind, one_hot=one_hot, ignore={*ignore, *joining}, labelled=False),
+            RowCheck(target, kind, positive=positive),
+            keys,
+            time,
         )
-        late = open_source(labels.source, **labels.options, **config.client(labels.source))
-        self.source = interleave(events, late, self.check.when)
+        self.source = Interleaved(events, labels, time)
+        self.targets = self._check.checks["labels"].targets
+        self.joining = joining
 
-    def step(self, test: Prequential, batch: Batch, checked: CheckedPart) -> Step:
-        """Predict events, or take labels; score and learn the rows that have both by now."""
-        if (now := self.check.when(batch)) is not None:
-            self.join.expire(now)
-        if batch.part == "events":
-            said = test.predict(checked.X)
-            found = self.join.predicted(checked.keys, checked.times, checked.X, said)
-            return test.settle([found] if len(found.said) else [], said)
-        found = self.join.labelled(checked.keys, checked.times, checked.y)
-        return test.settle([found] if len(found.said) else [])
+    def check(self, batch: Batch) -> KeyedCheckedRows:
+        return self._check(batch)
+
+    def step(self, test: Prequential, checked: CheckedRows) -> Step:
+        """Predict events, or take labels; then score and learn the rows that have both."""
+        if not isinstance(checked, KeyedCheckedRows):
+            raise TypeError("LateLabels needs rows that its own check has returned")
+        if checked.now is not None:
+            self.join.expire(checked.now)
+        if checked.stream == "events":
+            predictions = test.predict(checked.X)
+            matched = self.join.predicted(checked.keys, checked.times, checked.X, predictions)
+            return test.settle([matched] if len(matched.predictions) else [], predictions)
+        matched = self.join.labelled(checked.keys, checked.times, checked.y)
+        return test.settle([matched] if len(matched.predictions) else [])
+
+    def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
+        return checked.keys if isinstance(checked, KeyedCheckedRows) else None
+
+    def resume(self) -> None:
+        self._check.resume()
+
+    def end(self) -> None:
+        self._check.checks["labels"].end()
+
+    @property
+    def notes(self) -> list[str]:
+        return [*self._check.checks["labels"].notes, str(self.join)]
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        return {"join": self.join}
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        return self.join.figures

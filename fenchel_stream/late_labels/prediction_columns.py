@@ -1,4 +1,4 @@
-"""Predictions and labels as columns, and back."""
+"""Predictions and labels as columns of a frame, and back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fenchel_stream.validation.row_check import Kind
 
 
 class PredictionColumns:
-    """Turns predictions into a frame that can be cut, joined and stored, and a part of it back.
+    """Turns predictions into a frame that can be cut, joined and stored, and rows of it back.
 
-    Classes stand there by number, so that 1, ``"1"`` and True stay what they are.
+    A class is stored as its number, so that the classes 1, ``"1"`` and True stay different.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class PredictionColumns:
     Attributes
     ----------
     classes
-        Every class so far, at its number; number 0 is no class.
+        Every class so far, at its number. Number 0 means no class.
 
     Examples
     --------
@@ -40,51 +40,51 @@ class PredictionColumns:
         self.kind = kind
         self.classes: list[Any] = [None]
 
-    def encode(self, said: Predictions) -> pl.DataFrame:
-        """Return one row per prediction; what a row lacks is null."""
+    def encode(self, predictions: Predictions) -> pl.DataFrame:
+        """Return one row per prediction; null where a row lacks a value."""
         if self.kind == "regression":
-            return pl.DataFrame({"label": pl.Series(said.labels, dtype=pl.Float64)})
+            return pl.DataFrame({"label": pl.Series(predictions.labels, dtype=pl.Float64)})
         if self.kind == "multi-target":
-            rows = [label or {} for label in said.labels]
+            rows = [label or {} for label in predictions.labels]
             names = dict.fromkeys(chain.from_iterable(rows))
             return pl.DataFrame(
-                {"label": [label is not None for label in said.labels]}
+                {"label": [label is not None for label in predictions.labels]}
                 | {f"of {name}": _values(rows, name) for name in names}
             )
-        columns = {"label": pl.Series(self._numbers(said.labels), dtype=pl.Int32)}
-        if said.probabilities is not None:
-            there = list(dict.fromkeys(chain.from_iterable(said.probabilities)))
-            columns["asked"] = pl.Series([True]).new_from_index(0, len(said))
-            for number, one in zip(self._numbers(there), there, strict=True):
-                columns[f"of {number}"] = _values(said.probabilities, one)
+        columns = {"label": pl.Series(self._numbers(predictions.labels), dtype=pl.Int32)}
+        if predictions.probabilities is not None:
+            classes = list(dict.fromkeys(chain.from_iterable(predictions.probabilities)))
+            columns["asked"] = pl.Series([True]).new_from_index(0, len(predictions))
+            for number, one in zip(self._numbers(classes), classes, strict=True):
+                columns[f"of {number}"] = _values(predictions.probabilities, one)
         return pl.DataFrame(columns)
 
     def decode(self, frame: pl.DataFrame) -> Predictions:
-        """Return the predictions that some rows of such frames stand for.
+        """Return the predictions of some rows of such frames.
 
-        A column that is null in all rows may be left out.
+        A column that is null in all rows may be absent.
         """
         labels = frame["label"].to_list() if "label" in frame.columns else [None] * frame.height
         if self.kind == "regression":
             return Predictions(labels)
         if self.kind == "multi-target":
             rows = _dicts(frame, str)
-            there = zip(labels, rows, strict=True)
-            return Predictions([row if label else None for label, row in there])
+            pairs = zip(labels, rows, strict=True)
+            return Predictions([row if label else None for label, row in pairs])
         labels = list(map(self.classes.__getitem__, labels))
         if "asked" not in frame.columns:
             return Predictions(labels)
         return Predictions(labels, _dicts(frame, lambda number: self.classes[int(number)]))
 
     def _numbers(self, labels: list[Any]) -> list[int]:
-        """Return the numbers of classes, new ones for those that are new."""
+        """Return the numbers of classes; a class that is new gets the next number."""
         known = {(type(label), label): number for number, label in enumerate(self.classes)}
-        asked = list(zip(map(type, labels), labels, strict=True))
-        for one in dict.fromkeys(asked):
-            if one not in known:
-                known[one] = len(self.classes)
-                self.classes.append(one[1])
-        return list(map(known.__getitem__, asked))
+        typed = list(zip(map(type, labels), labels, strict=True))
+        for pair in dict.fromkeys(typed):
+            if pair not in known:
+                known[pair] = len(self.classes)
+                self.classes.append(pair[1])
+        return list(map(known.__getitem__, typed))
 
 
 def _values(rows: list[dict[Any, Any]], name: Any) -> pl.Series:
@@ -92,11 +92,11 @@ def _values(rows: list[dict[Any, Any]], name: Any) -> pl.Series:
 
 
 def _dicts(frame: pl.DataFrame, name: Any) -> list[dict[Any, float]]:
-    """Return the columns ``of ...`` row by row, without what is null."""
+    """Return the columns ``of ...`` as one dict per row, without nulls."""
     chosen = [column for column in frame.columns if column.startswith("of ")]
     keys = [name(column[3:]) for column in chosen]
-    found = []
+    dicts = []
     for row in frame.select(chosen).rows() if chosen else repeat((), frame.height):
         pairs = zip(keys, row, strict=True)
-        found.append({key: value for key, value in pairs if value is not None})
-    return found
+        dicts.append({key: value for key, value in pairs if value is not None})
+    return dicts

@@ -1,72 +1,94 @@
-"""The batches of one source, read ahead of whoever takes them."""
+"""The next batch of one source, fetched before another part of the program takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from threading import Condition, Thread
-from typing import Any
+from typing import Self
 
-from fenchel_stream.streams.source import Batch, LiveSource, Position, Source
+from fenchel_stream.late_labels.timed_batch import TimedBatch
+from fenchel_stream.streams.source import Batch, Position, Source
 
 CLOSING = 10.0
-"""Seconds that a source may take to let go."""
+"""Seconds that a source may take to release what it holds."""
 
 
-class Ahead:
-    """A source that can be asked whether it has a batch now.
+class Prefetcher:
+    """A source that can say whether it has a batch now, from `__enter__` to `__exit__`.
 
-    A file is read when it is asked. A source that waits for more is read in a thread of its own,
-    the only one that touches it, so that another source need not wait with it.
+    A file is read by `look`. A source that may wait for records is read in a thread of its own, the
+    only thread that uses it, so that another source need not wait too.
 
     Parameters
     ----------
     source, size, position
         As for `Source.batches`.
-    waits
-        Whether the source may wait for more.
+    prepare
+        Adds the times to each batch, once.
     turn
-        Hears of all that changes.
+        Is notified of every change.
 
     Attributes
     ----------
     head
-        The next batch; None where there is none yet, or no more.
+        The next batch; None if it has not arrived or the source has ended.
     ended
-        There are no more.
+        Whether the source has ended and `head` was taken.
     position
-        Where the source goes on after all that was taken.
+        Where the source resumes after the batches that were taken.
     """
 
     def __init__(
-        self, source: Source, size: int, position: Position | None, waits: bool, turn: Condition
+        self,
+        source: Source,
+        size: int,
+        position: Position | None,
+        prepare: Callable[[Batch], TimedBatch],
+        turn: Condition,
     ) -> None:
         self.source = source
+        self.size = size
         self.position = position
-        self.head: Batch | None = None
+        self.head: TimedBatch | None = None
         self.ended = False
-        # A source that cuts its batches by offsets alone must also come in an order of its own.
-        self._strict = bool(getattr(source, "deterministic", False))
-        self._batches = iter(source.batches(size, position))
-        self._quiet = False  # it has said that there is nothing for now
-        # A live source's first word may be where it begins, before it has looked for anything.
-        self._placed = not isinstance(source, LiveSource)
+        self._prepare = prepare
+        self._quiet = False  # the source has said that it has no batch now
+        # The first batch of a live source may say where reading begins, before any record.
+        self._placed = not source.live
         self._error: BaseException | None = None
         self._saved: Position | None = None
         self._closing = False
         self._turn = turn
-        self._thread = Thread(target=self._read, name="ahead", daemon=True) if waits else None
+        self._reading = ExitStack()
+        self._batches: Iterator[Batch] = iter(())
+        threaded = source.live or source.waits
+        self._thread = Thread(target=self._read, name="prefetch", daemon=True) if threaded else None
+
+    def __enter__(self) -> Self:
+        reading = self.source.reading(self.size, self.position)
+        self._batches = self._reading.enter_context(reading)
         if self._thread is not None:
             self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._turn:
+            self._closing = True
+            self._turn.notify_all()
+        if self._thread is None:
+            self._reading.close()
+        elif self.source.live:
+            self._thread.join(CLOSING)  # a source that is not live may block for ever
 
     def look(self) -> None:
-        """Read on, if that is done here."""
-        if self._thread is None and not self._held():
-            self.head = next(self._batches, None)
-            self.ended = self.head is None
+        """Fetch the next batch, unless a thread does so."""
+        while self._thread is None and not self._held():
+            self._put(next(self._batches, None))
 
     @property
     def known(self) -> bool:
-        """Whether there is a batch, or none for now, or no more.
+        """Whether it is known that there is a batch, that there is none now, or none any more.
 
         Raises
         ------
@@ -74,7 +96,7 @@ class Ahead:
             What the source has raised in its thread.
         """
         self._raise()
-        return self._held() or (self._quiet and not self._strict)
+        return self._held() or (self._quiet and not self.source.deterministic)
 
     @property
     def begun(self) -> bool:
@@ -88,7 +110,7 @@ class Ahead:
         self._raise()
         return self._placed or self.position is not None
 
-    def take(self) -> Batch:
+    def take(self) -> TimedBatch:
         """Remove and return the next batch."""
         with self._turn:
             if (batch := self.head) is None:
@@ -99,20 +121,13 @@ class Ahead:
             return batch
 
     def saved(self, position: Position) -> None:
-        """Tell the source that a checkpoint has everything before `position`."""
+        """Tell the source that a checkpoint holds everything before `position`."""
+        if self._thread is None:
+            self.source.saved(position)
+            return
         with self._turn:
             self._saved = position
             self._turn.notify_all()
-
-    def close(self) -> None:
-        """Let the source go."""
-        with self._turn:
-            self._closing = True
-            self._turn.notify_all()
-        if self._thread is None:
-            _close(self._batches)
-        elif isinstance(self.source, LiveSource):
-            self._thread.join(CLOSING)  # the others may wait for ever
 
     def _raise(self) -> None:
         """Raise what the source has raised in its thread, if anything."""
@@ -121,23 +136,22 @@ class Ahead:
 
     def _read(self) -> None:
         try:
-            while self._pause():
-                batch = next(self._batches, None)
-                with self._turn:
-                    self._put(batch)
-                    self._turn.notify_all()
+            with self._reading:
+                while self._pause():
+                    batch = next(self._batches, None)
+                    with self._turn:
+                        self._put(batch)
+                        self._turn.notify_all()
         except BaseException as error:  # noqa: BLE001 - it is raised where the batches are taken
             with self._turn:
                 self._error = error
                 self._turn.notify_all()
-        finally:
-            _close(self._batches)
 
     def _put(self, batch: Batch | None) -> None:
         if batch is None:
             self.ended = True
-        elif batch.where or batch.rejects:
-            self.head = batch
+        elif batch.records:
+            self.head = self._prepare(batch)
         else:
             self._quiet, self.position = self._placed, batch.position
         self._placed = True
@@ -148,7 +162,7 @@ class Ahead:
             with self._turn:
                 self._turn.wait_for(lambda: not self._held() or self._saved or self._closing)
                 position, self._saved = self._saved, None
-            if position is not None and isinstance(self.source, LiveSource):
+            if position is not None:
                 self.source.saved(position)
             elif self._closing:
                 return False
@@ -157,9 +171,3 @@ class Ahead:
 
     def _held(self) -> bool:
         return self.head is not None or self.ended
-
-
-def _close(batches: Iterator[Batch] | Any) -> None:
-    close = getattr(batches, "close", None)
-    if close is not None:
-        close()

@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run: the model, its preprocessing and the metrics."""
+"""Builds the objects of a run from its configuration: streams, model, metrics, outputs, monitor."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from numbers import Real
 from typing import Any, get_type_hints
 
 import msgspec
+import polars as pl
 from river import base, metrics
+from river.metrics.base import BinaryMetric
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.estimators.classifier import FenchelClassifier
 from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
+from fenchel_stream.evaluation.prequential import Prequential
+from fenchel_stream.late_labels.labels import Labels, PromptLabels
+from fenchel_stream.late_labels.late_labels import LateLabels
 from fenchel_stream.preprocessing.pipeline import pipeline
 from fenchel_stream.runner.config import Config
-from fenchel_stream.streams.registry import find_function
+from fenchel_stream.runner.monitor import Monitor, NullMonitor, open_monitor
+from fenchel_stream.runner.outputs import Outputs
+from fenchel_stream.streams.registry import (
+    find_function,
+    find_sink,
+    find_source,
+    open_source,
+)
+from fenchel_stream.streams.source import Source
+from fenchel_stream.validation.row_check import RowCheck
 
 ESTIMATORS = {
     "classification": FenchelClassifier,
@@ -31,14 +45,146 @@ DEFAULT_METRICS = {
 }
 
 
+def build_source(config: Config, url: str, options: Mapping[str, Any]) -> Source:
+    """Return the source at `url`, with its `options` and those of its client.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme, or the source refuses its address or an option.
+    """
+    client = config.client(find_source(url).connector.client_table)
+    return open_source(url, **options, **client)
+
+
+def build_labels(config: Config) -> Labels:
+    """Return the stream that `config` describes, with labels that come with the rows or later.
+
+    Raises
+    ------
+    ConfigError
+        A source cannot be opened, or a column has two roles.
+    """
+    source, features, labels = config.source, config.features, config.labels
+    stream = build_source(config, source.url, source.options)
+    if labels is None:
+        check = RowCheck(
+            source.target,
+            source.kind,
+            positive=source.positive,
+            one_hot=features.one_hot,
+            ignore=features.ignore,
+        )
+        return PromptLabels(stream, check)
+    return LateLabels(
+        stream,
+        build_source(config, labels.source, labels.options),
+        source.target,
+        source.kind,
+        key=labels.key,
+        time=labels.time,
+        ttl=labels.ttl,
+        limit=labels.limit,
+        positive=source.positive,
+        one_hot=features.one_hot,
+        ignore=features.ignore,
+    )
+
+
+def build_outputs(config: Config, writer: str) -> Outputs:
+    """Return the outputs that `config` names, which are not open yet.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    writer
+        Name of the run for sinks that several runs share.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme of an output, or the predictions of a
+        transactional output do not go to a topic.
+    """
+    output = config.output
+    urls = {"predictions": output.predictions, "rejects": output.rejects}
+    options: dict[str, dict[str, Any]] = {}
+    for name, url in urls.items():
+        if url is None:
+            continue
+        sink = find_sink(url).connector
+        options[name] = config.client(sink.client_table)
+        if sink.shared:
+            key = "key" if name == "predictions" else "where"
+            options[name] |= {"writer": writer, "key": key}
+        if name == "predictions" and output.transactional:
+            if not sink.shared:
+                raise ConfigError("output: transactional is for predictions that go to a topic")
+            options[name]["transactional"] = True
+    return Outputs(urls, options)
+
+
+def build_monitor(config: Config) -> Monitor:
+    """Return the running monitor of a run, which shows nothing without ``metrics.port``.
+
+    Raises
+    ------
+    ConfigError
+        The monitor cannot listen there.
+    """
+    settings = config.metrics
+    if settings.port is None:
+        return NullMonitor()
+    return open_monitor(
+        settings.port,
+        settings.host,
+        certfile=settings.certfile,
+        keyfile=settings.keyfile,
+        stuck_after=settings.stuck_after,
+    )
+
+
+def build_test(config: Config) -> Prequential:
+    """Return the model that `config` describes, with its metrics.
+
+    Raises
+    ------
+    ConfigError
+        As `build_model` and `build_metrics`, or a metric does not work with the model.
+    """
+    ours = "factory" not in config.model
+    return Prequential(
+        build_model(config),
+        build_metrics(config),
+        delay=config.run.delay,
+        window=config.metrics.window,
+        probabilities=ours and config.source.kind == "classification",
+    )
+
+
+def check_classes(test: Prequential, y: pl.Series | pl.DataFrame) -> None:
+    """Raise ConfigError if a metric of the classes True and False gets classes of text.
+
+    Such a metric would count every label as False.
+    """
+    if isinstance(y, pl.Series) and y.dtype == pl.String:
+        for metric in test.scores.metrics:
+            if isinstance(metric, BinaryMetric):
+                raise ConfigError(
+                    f"metrics.names: {type(metric).__name__} is about one class against all "
+                    f'others: name that class, as in source.positive = "{y[0]}"'
+                )
+
+
 def build_model(config: Config) -> base.Estimator:
     """Return the pipeline that `config` describes.
 
     Raises
     ------
     ConfigError
-        A parameter is unknown or has the wrong type, or the factory cannot be found or returns
-        no River model.
+        A parameter is unknown or has the wrong type, or the factory does not exist or does not
+        return a River model.
     """
     settings = dict(config.model)
     factory = settings.pop("factory", None)
@@ -64,13 +210,13 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
     Raises
     ------
     ConfigError
-        River has no metric of a name, or one that is not a number or needs parameters.
+        River has no metric of a name, or the metric is not a number or needs parameters.
     """
     names = config.metrics.names or DEFAULT_METRICS[config.source.kind]
-    found = [_metric(name) for name in names]
+    chosen = [_metric(name) for name in names]
     if config.source.kind == "multi-target":
-        found = [metrics.multioutput.MicroAverage(metric) for metric in found]
-    return metrics.base.Metrics(found)
+        chosen = [metrics.multioutput.MicroAverage(metric) for metric in chosen]
+    return metrics.base.Metrics(chosen)
 
 
 def _metric(name: str) -> metrics.base.Metric:

@@ -1,4 +1,4 @@
-"""Records that are set aside: counted by reason, logged a little, kept, and not too many."""
+"""Rejected records: counted by reason, logged in part, kept as dead letters, limited in number."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fenchel_stream.streams.source import Reject
 log = logging.getLogger(__name__)
 
 MIN_RECORDS = 100
-"""`max_error_rate` above zero is judged from this many records on: one bad row of three says
-little about a stream."""
+"""Number of records from which `max_error_rate` is applied, unless it is 0. One bad row of three is
+no evidence about a stream."""
 
 
 def letter_of(reject: Reject) -> dict[str, str]:
-    r"""Return a dead letter: the record as it was, where it stood, and why it was set aside.
+    r"""Return the dead letter of a reject: the record, its place, and why it was set aside.
 
-    Its text is in ``raw``; where that cannot be, its bytes are in ``base64``.
+    Its text is in ``raw``. If its bytes are not UTF-8, they are in ``base64``.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def letter_of(reject: Reject) -> dict[str, str]:
 
 @dataclass
 class _Window:
-    """What was logged of one reason since `start`."""
+    """How many rejects of one reason were logged and suppressed since `start`."""
 
     start: float
     logged: int = 0
@@ -54,27 +54,27 @@ class _Window:
 
 
 class RejectLog:
-    """Where a run sends the records that it cannot learn from.
+    """Takes the records from which a run cannot learn.
 
     Parameters
     ----------
     sink
-        Takes one dead letter per reject, see `letter_of`; may be None.
+        Gets one dead letter per reject, see `letter_of`; may be None.
     max_error_rate
-        Largest share of rejected records, from 0 to 1. It is judged over all records so far, from
-        the 100th on; 0 means that the first reject ends the run.
+        Largest share of rejected records, from 0 to 1, of all records so far. It is applied from
+        the 100th record on. With 0 the first reject ends the run.
     per_reason, interval
-        At most `per_reason` rejects of one reason are logged in `interval` seconds; how many were
-        passed over is logged afterwards.
+        At most `per_reason` rejects of one reason are logged in `interval` seconds. The number of
+        the others is logged afterwards.
     clock
         Seconds that only grow.
 
     Attributes
     ----------
     counts
-        Rejected records by reason. A resumed run puts back what the checkpoint kept.
+        Number of rejected records by reason. A resumed run restores it from the checkpoint.
     accepted
-        Records that were not rejected, likewise.
+        Number of other records, restored likewise.
 
     Examples
     --------
@@ -107,13 +107,13 @@ class RejectLog:
         self._windows: dict[str, _Window] = {}
 
     def record(self, rejects: Sequence[Reject], accepted: int) -> None:
-        """Take the rejects of one batch and the number of its records that were accepted.
+        """Take the rejects of one batch and the number of its accepted records.
 
         Raises
         ------
         DataError
-            More than `max_error_rate` of the records so far were rejected; the rejects have been
-            written all the same.
+            More than `max_error_rate` of the records so far were rejected. The dead letters have
+            been written nevertheless.
         """
         self.accepted += accepted
         if not rejects:
@@ -123,10 +123,10 @@ class RejectLog:
             self._log(reject)
         if self.sink is not None:
             self.sink.write(map(letter_of, rejects))
-        self._judge(rejects[-1])
+        self._check_rate(rejects[-1])
 
     def close(self) -> None:
-        """Log how many rejects were passed over. Whoever opened the sink closes it."""
+        """Log how many rejects were suppressed. The sink stays open."""
         for reason in self._windows:
             self._report(reason)
         self._windows.clear()
@@ -149,16 +149,16 @@ class RejectLog:
         if window is not None and window.suppressed:
             log.warning("%d more rejected as %s (suppressed)", window.suppressed, reason)
 
-    def _judge(self, last: Reject) -> None:
+    def _check_rate(self, last: Reject) -> None:
         rejected = self.counts.total()
-        seen = rejected + self.accepted
-        enough = seen >= MIN_RECORDS or self.max_error_rate == 0
-        if enough and rejected > self.max_error_rate * seen:
+        records = rejected + self.accepted
+        applies = records >= MIN_RECORDS or self.max_error_rate == 0
+        if applies and rejected > self.max_error_rate * records:
             if self.sink is not None:
                 self.sink.flush()
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.most_common())
             raise DataError(
-                f"{rejected} of {seen} records were rejected ({reasons}), more than "
+                f"{rejected} of {records} records were rejected ({reasons}), more than "
                 f"max_error_rate = {self.max_error_rate:g} allows; the last one is {last.where}"
                 + (f": {last.detail}" if last.detail else "")
             )

@@ -1,65 +1,110 @@
-"""What the learner tells those who watch it."""
+"""The contract of a monitor, which shows the state of a run while it goes on."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
 
-from fenchel_stream.evaluation.prequential import Step
-from fenchel_stream.network.report import StepReport
-from fenchel_stream.streams.source import open_url
+from fenchel_stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fenchel_stream.evaluation.prequential import Step
+    from fenchel_stream.network.report import StepReport
 
 GROUP = "fenchel_stream.monitors"
 
 
-class Monitor(Protocol):
-    """A place where the state of a run can be watched, such as a Prometheus endpoint."""
+class Monitor(ABC):
+    """A place where the state of a run can be seen, such as a Prometheus endpoint."""
+
+    @abstractmethod
+    def batch(
+        self, records: int, step: Step | None, seconds: float, report: StepReport | None
+    ) -> None:
+        """Show a batch.
+
+        Parameters
+        ----------
+        records
+            Number of records read, rejected records included.
+        step
+            The result of the batch; None if none of its records could be learnt.
+        seconds
+            Time to predict, score and learn the batch.
+        report
+            The network's report on the batch; None if the model is not a Fenchel network.
+        """
+
+    @abstractmethod
+    def rejected(self, counts: Mapping[str, int]) -> None:
+        """Show the numbers of records that this run has set aside, by reason."""
+
+    @abstractmethod
+    def joined(self, figures: Mapping[str, int]) -> None:
+        """Show the counts of the join of late labels, see `LabelJoin.figures`."""
+
+    @abstractmethod
+    def checkpoint(self, error: Exception | None = None) -> None:
+        """Show that a checkpoint was written, or the error that prevented it."""
+
+    @abstractmethod
+    def turn(self, waits: bool = False) -> None:
+        """Show that the loop asks for the next batch, which may never come if the source waits."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Show that the run is about to end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the port and other resources."""
+
+
+class NullMonitor(Monitor):
+    """The monitor of a run that shows nothing."""
 
     def batch(
         self, records: int, step: Step | None, seconds: float, report: StepReport | None
     ) -> None:
-        """Tell of a batch: its records, what it brought, and how long it took to learn."""
-        ...
+        pass
 
     def rejected(self, counts: Mapping[str, int]) -> None:
-        """Tell how many records this run has set aside, by reason."""
-        ...
+        pass
 
     def joined(self, figures: Mapping[str, int]) -> None:
-        """Tell how the join of labels to predictions stands, as `LabelJoin.figures` does."""
-        ...
+        pass
 
     def checkpoint(self, error: Exception | None = None) -> None:
-        """Tell that a checkpoint was written, or why it was not."""
-        ...
+        pass
 
     def turn(self, waits: bool = False) -> None:
-        """Tell that the loop asks for the next batch, and whether that may take for ever."""
-        ...
+        pass
 
     def stop(self) -> None:
-        """Tell that the run comes to its end."""
-        ...
+        pass
 
     def close(self) -> None:
-        """Stop serving."""
-        ...
+        pass
 
 
-def open_monitor(url: str, **options: Any) -> Monitor:
-    """Return the monitor that `url` names among the entry points ``fenchel_stream.monitors``.
+def open_monitor(port: int, host: str, **options: Any) -> Monitor:
+    """Return a running Prometheus exporter, which an installed package provides.
 
     Parameters
     ----------
-    url
-        ``scheme:rest``, for example ``prometheus:127.0.0.1:9109``.
+    port, host
+        Where to listen.
     options
-        Passed to the monitor as they are.
+        Further options of the exporter.
 
     Raises
     ------
     ConfigError
-        No installed package provides the scheme, or its address cannot be served.
+        No installed package provides the exporter, or it cannot listen.
     """
-    monitor: Monitor = open_url(url, GROUP, **options)
-    return monitor
+    for point in entry_points(group=GROUP, name="prometheus"):
+        monitor: Monitor = point.load()(port, host, **options)
+        return monitor
+    raise ConfigError("metrics.port: no installed package provides a Prometheus exporter")

@@ -1,17 +1,57 @@
-"""The files that a run writes, and where each ended at its last checkpoint."""
+"""The sinks that a run writes to, where each ended at a checkpoint, and what a prediction says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from fenchel_stream.errors import CheckpointError, DataError
-from fenchel_stream.streams.sink import Sink, open_sink
+from fenchel_stream.evaluation.prequential import Step
+from fenchel_stream.streams.registry import open_sink
+from fenchel_stream.streams.sink import Sink
 
 Marks = dict[str, dict[str, Any]]
 """For each output its URL and its position: JSON values, for the checkpoint."""
+
+
+def prediction_records(
+    where: list[str], step: Step, keys: Iterable[str | None] | None, model: str
+) -> list[dict[str, Any]]:
+    """Return one record for each prediction of a step.
+
+    Parameters
+    ----------
+    where
+        Labels of the rows.
+    step
+        Their predictions, and probabilities if the model gives them.
+    keys
+        Keys of the rows; None if the source has no keys.
+    model
+        Name of the configuration and number of rows that the model has learnt.
+
+    Examples
+    --------
+    >>> from fenchel_stream.evaluation.prequential import Step
+    >>> from fenchel_stream.runner.outputs import prediction_records
+    >>> step = Step([True], [{True: 0.75, False: 0.25}], scored=0, correct=0, loss=None)
+    >>> prediction_records(["a.csv:2"], step, None, "1a2b3c4d-100")
+    [{'where': 'a.csv:2', 'prediction': True, 'model': '1a2b3c4d-100',
+      'probabilities': {'True': 0.75, 'False': 0.25}}]
+    """
+    records: list[dict[str, Any]] = [
+        {"where": place, "prediction": label, "model": model}
+        for place, label in zip(where, step.labels, strict=True)
+    ]
+    if keys is not None:
+        for record, key in zip(records, keys, strict=True):
+            record["key"] = key
+    if step.probabilities is not None:
+        for record, probabilities in zip(records, step.probabilities, strict=True):
+            record["probabilities"] = {str(label): p for label, p in probabilities.items()}
+    return records
 
 
 class Outputs:
@@ -20,17 +60,17 @@ class Outputs:
     Parameters
     ----------
     urls
-        Of each output by name; None where there is none.
+        URL of each output by name; None for an output that is not wanted.
     options
-        Passed to its sink, by the name of an output.
+        Options of each sink, by the name of its output.
 
     Attributes
     ----------
     sinks
-        Those that there are, by name.
+        The open sinks by the names of their outputs.
     marks
-        Where each output ended at the last checkpoint that it took part in. One that is left out
-        for a while keeps its mark.
+        Where each output ended at the last checkpoint that it took part in. An output that some
+        runs leave out keeps its mark.
 
     Examples
     --------
@@ -76,25 +116,25 @@ class Outputs:
         try:
             self._held.close()
         except (OSError, DataError):
-            # What went wrong first says more than what cannot be written for that very reason.
+            # The first error is the cause of the second, and says more.
             if error is None:
                 raise
 
     def clear(self, marks: Marks | None = None) -> None:
-        """Drop all that the outputs hold, or what came after the marks of a start that failed."""
+        """Drop the content of the outputs, or the content after the marks of a failed start."""
         for name, sink in self.sinks.items():
             mark = (marks or {}).get(name, {})
             sink.truncate(mark["position"] if mark.get("url") == self.urls[name] else None)
 
     def go_back(self, marks: Marks) -> bool:
-        """Drop what was written after a checkpoint, and return whether it has all the outputs.
+        """Drop the content after a checkpoint; return whether the checkpoint has all outputs.
 
-        One that it does not have, or has at another URL, is left as it is and written on.
+        An output that the checkpoint does not have, or has at another URL, keeps its content.
 
         Raises
         ------
         CheckpointError
-            An output holds less than it did then.
+            An output holds less than at the checkpoint.
         """
         self.marks = dict(marks)
         known = {name for name, mark in marks.items() if mark["url"] == self.urls.get(name)}
@@ -103,12 +143,12 @@ class Outputs:
         return known == self.sinks.keys()
 
     def mark(self) -> Marks:
-        """Return where all outputs end, once the disk has everything before.
+        """Return where all outputs end, once the disk has everything before those ends.
 
         Raises
         ------
         CheckpointError
-            The disk refuses.
+            The disk refuses to write.
         """
         for name, sink in self.sinks.items():
             try:

@@ -1,4 +1,4 @@
-"""Ending a run in good order when a signal asks for it."""
+"""Ends a run in good order when SIGINT or SIGTERM arrives."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ T = TypeVar("T")
 
 
 class _WaitEndedError(BaseException):
-    """Breaks off a wait; no Exception, so that no source takes it for a fault of its own."""
+    """Interrupts a wait. It is not an Exception, so that no source handles it as its own error."""
 
 
 class StopSignals:
-    """SIGINT and SIGTERM as a wish to stop, from `__enter__` to `__exit__`.
+    """Notes SIGINT and SIGTERM as requests to stop, from `__enter__` to `__exit__`.
 
-    Work at hand is never interrupted; a wait for more is. Once a signal has come, the next one
-    does what it did before, which usually ends the process at once.
+    A signal interrupts a wait for the next item, but no other work. The second signal has its
+    former effect, which usually ends the process at once.
 
     Attributes
     ----------
-    came
-        The signal that has come, None before.
+    received
+        The first signal that has arrived; None before.
 
     Examples
     --------
     >>> import os, signal
     >>> from fenchel_stream.runner.signals import StopSignals
-    >>> with StopSignals() as stop:
+    >>> with StopSignals() as signals:
     ...     numbers = iter([1, 2, 3])
-    ...     first = stop.next(numbers)
+    ...     first = signals.next(numbers)
     ...     os.kill(os.getpid(), signal.SIGTERM)
-    ...     first, stop.next(numbers), stop.came.name
+    ...     first, signals.next(numbers), signals.received.name
     (1, None, 'SIGTERM')
     """
 
     def __init__(self) -> None:
-        self.came: signal.Signals | None = None
+        self.received: signal.Signals | None = None
         self._waiting = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Python lets the main thread alone handle signals.
+        # Only the main thread can handle signals in Python.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._stop)
+                self._handlers[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def next(self, items: Iterator[T], interrupt: bool = True) -> T | None:
-        """Return the next of `items`; None at their end, or once a signal has come.
+        """Return the next of `items`; None at their end, or once a signal has arrived.
 
-        Without `interrupt` a wait is not broken off: the next item must come soon of itself.
+        Without `interrupt` a signal does not interrupt the wait: the next item must come soon.
         """
-        # The handler raises only while `_waiting` is true, which is within this try alone; a
-        # signal that comes just before is seen in `came`.
+        # The handler raises only while `_waiting` is true, which is the case only in this try. A
+        # signal that arrives just before sets `received`.
         try:
             self._waiting = interrupt
-            item = None if self.came else next(items, None)
+            item = None if self.received else next(items, None)
             self._waiting = False
         except _WaitEndedError:
             return None
@@ -74,7 +74,7 @@ class StopSignals:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.__exit__()
-        self.came = signal.Signals(number)
+        self.received = signal.Signals(number)
         if self._waiting:
             self._waiting = False
             raise _WaitEndedError

@@ -1,1 +1,16 @@
-"""What a source and a sink of a stream are."""
+"""What a source and a sink of a stream are, and how the URL of one is opened."""
+
+from fenchel_stream.streams.registry import as_source, open_sink, open_source
+from fenchel_stream.streams.sink import Sink
+from fenchel_stream.streams.source import Batch, Position, Reject, Source
+
+__all__ = [
+    "Batch",
+    "Position",
+    "Reject",
+    "Sink",
+    "Source",
+    "as_source",
+    "open_sink",
+    "open_source",
+]

@@ -1,25 +1,171 @@
-"""Functions that a configuration names."""
+"""Finds what a configuration names: sources and sinks by URL, functions by ``module:function``.
+
+Any installed package can add a scheme by an entry point of the group ``fenchel_stream.sources`` or
+``fenchel_stream.sinks``. The library itself knows no file format and no broker.
+"""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fenchel_stream.errors import ConfigError
+from fenchel_stream.streams.sink import Sink
+from fenchel_stream.streams.source import Source
+
+SOURCES = "fenchel_stream.sources"
+SINKS = "fenchel_stream.sinks"
 
 
-def find_function(name: object, key: str) -> Callable[..., Any]:
-    """Return what the setting `key` names as ``module:function``.
+class Entry(NamedTuple):
+    """The class that the scheme of a URL names, and the address for that class after the scheme."""
 
-    A module in the working directory is found as by ``python -m``.
+    scheme: str
+    connector: type[Any]
+    address: str
+
+
+def find_source(url: str) -> Entry:
+    """Return the class of the source that `url` names, without opening it.
 
     Raises
     ------
     ConfigError
-        The name has another form, or there is no such function.
+        No installed package provides the scheme.
+    """
+    return _find(url, SOURCES, Source)
+
+
+def find_sink(url: str) -> Entry:
+    """Return the class of the sink that `url` names, without opening it.
+
+    A path without a scheme is a file of JSON lines.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme.
+    """
+    return _find(url if ":" in url else f"jsonl:{url}", SINKS, Sink)
+
+
+def open_source(url: str, **options: Any) -> Source:
+    """Return the source that `url` names.
+
+    Parameters
+    ----------
+    url
+        ``scheme:address``, for example ``csv:flights.csv.gz`` or ``river:Phishing``.
+    options
+        Options of the source.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme, or the source refuses its address or an option.
+
+    Examples
+    --------
+    >>> from fenchel_stream.streams import open_source
+    >>> next(open_source("river:Phishing").batches(2)).rows["target"].to_list()
+    [True, True]
+    """
+    source: Source = _open(url, "source", find_source(url), options)
+    return source
+
+
+def open_sink(url: str, **options: Any) -> Sink:
+    r"""Return the sink that `url` names.
+
+    Parameters
+    ----------
+    url
+        ``scheme:address``; a path without a scheme is a file of JSON lines.
+    options
+        Options of the sink.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme, or the sink refuses its address or an option.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fenchel_stream.streams import open_sink
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "predictions.jsonl")
+    ...     sink = open_sink(f"jsonl:{path}")
+    ...     sink.write([{"where": "flights.csv:2", "prediction": True}])
+    ...     sink.close()
+    ...     path.read_text()
+    '{"where":"flights.csv:2","prediction":true}\n'
+    """
+    sink: Sink = _open(url, "sink", find_sink(url), options)
+    return sink
+
+
+def as_source(source: Source | str | Iterable[Any], *, target: str = "target") -> Source:
+    """Return a source for a source, the URL of a source, or a Python iterable.
+
+    Parameters
+    ----------
+    source
+        An iterable of pairs ``(x, y)``, of dicts or of frames, or one frame, is wrapped.
+    target
+        The column for the `y` of pairs.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme of a URL, or sources of iterables.
+
+    Examples
+    --------
+    >>> from fenchel_stream.streams import as_source
+    >>> next(as_source([({"a": 1}, "yes")], target="answer").batches(10)).rows.to_dicts()
+    [{'a': 1, 'answer': 'yes'}]
+    """
+    if isinstance(source, str):
+        return open_source(source)
+    if isinstance(source, Source):
+        return source
+    for point in entry_points(group=SOURCES, name="iterable"):
+        wrapped: Source = point.load()(source, target=target)
+        return wrapped
+    raise ConfigError(
+        f"a {type(source).__name__} is not a Source, and no installed package wraps iterables"
+    )
+
+
+def sink_file(url: str) -> Path | None:
+    """Return the file that a sink at `url` writes, or None for standard output and topics.
+
+    Examples
+    --------
+    >>> from fenchel_stream.streams.registry import sink_file
+    >>> sink_file("jsonl:p.jsonl"), sink_file("-"), sink_file("other://host/topic")
+    (PosixPath('p.jsonl'), None, None)
+    """
+    path = url.removeprefix("jsonl:")
+    return None if ":" in path or path == "-" else Path(path)
+
+
+def find_function(name: object, key: str) -> Callable[..., Any]:
+    """Return the function that the setting `key` names as ``module:function``.
+
+    Modules in the working directory count too, as by ``python -m``.
+
+    Raises
+    ------
+    ConfigError
+        The name has another form, or the function does not exist.
 
     Examples
     --------
@@ -27,15 +173,58 @@ def find_function(name: object, key: str) -> Callable[..., Any]:
     >>> find_function("math:hypot", "model.factory")(3, 4)
     5.0
     """
-    module, colon, function = str(name).partition(":")
-    if not (module and colon and function):
+    module, colon, attribute = str(name).partition(":")
+    if not (module and colon and attribute):
         raise ConfigError(f"{key} {name!r} is not of the form module:function")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+    if (directory := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, directory)
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{key} {name!r}: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{key} {name!r}: {function} cannot be called")
-    return found
+    if not callable(function):
+        raise ConfigError(f"{key} {name!r}: {attribute} cannot be called")
+    return function
+
+
+def _find(url: str, group: str, base: type) -> Entry:
+    """Load the entry point of `group` that the scheme of `url` names."""
+    noun = base.__name__.lower()
+    scheme, colon, address = url.partition(":")
+    points = {point.name: point for point in entry_points(group=group)}
+    if not colon or scheme not in points:
+        raise ConfigError(f"{noun} {url!r}: {_advice(url, sorted(points))}")
+    connector = points[scheme].load()
+    if not (inspect.isclass(connector) and issubclass(connector, base)):
+        raise ConfigError(
+            f"{noun} {url!r}: {points[scheme].value} is not a subclass of "
+            f"{base.__module__}.{base.__name__}"
+        )
+    return Entry(scheme, connector, address)
+
+
+def _open(url: str, noun: str, entry: Entry, options: dict[str, Any]) -> Any:
+    """Call the class of a connector, after a check of the names of its options."""
+    _, *parameters = inspect.signature(entry.connector).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    for option in options:
+        if option not in names and len(names) == len(parameters):
+            raise ConfigError(
+                f"{noun} {url!r}: unknown option {option!r}; "
+                f"{entry.scheme} takes: {', '.join(names) or 'no options'}"
+            )
+    return entry.connector(entry.address, **options)
+
+
+def _advice(url: str, known: list[str]) -> str:
+    """Return what is wrong with the scheme of `url`, and which scheme may be meant."""
+    schemes = f"known schemes: {', '.join(known) or 'none'}"
+    scheme, colon, address = url.partition(":")
+    suffix = url.removesuffix(".gz").rpartition(".")[2].replace("ndjson", "jsonl")
+    if colon and (near := get_close_matches(scheme, known, 1)):
+        return f"did you mean {near[0]}:{address}? {schemes}"
+    if not colon and suffix in known:
+        return f"did you mean {suffix}:{url}? {schemes}"
+    if not colon:
+        return f"it has no scheme; {schemes}"
+    return f"no installed package provides the scheme {scheme!r}; {schemes}"

@@ -1,84 +1,96 @@
-"""What the learner asks of a place to write to: records in, and a way back to a checkpoint.
+"""The contract of a sink: it takes records, and goes back to the position of a checkpoint.
 
-A run that dies after its last checkpoint has written records that the resumed run will write
-again. A sink therefore knows its position, the checkpoint keeps it, and `Sink.truncate` goes back
-to it, so that each prediction stands in the output once. A topic cannot go back: its sink skips
-what is there already.
+Read this module to write a sink of your own. A run that dies after its last checkpoint has written
+records that the resumed run writes again. A sink therefore knows its position, the checkpoint keeps
+it, and `Sink.truncate` goes back to it, so that each prediction stands in the output once. A topic
+cannot go back: its sink skips the records that the topic holds already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
-from fenchel_stream.streams.source import Position, open_url
+from fenchel_stream.errors import ConfigError
+from fenchel_stream.streams.source import Position
 
-GROUP = "fenchel_stream.sinks"
+
+class RawRecord(NamedTuple):
+    """A record as bytes: the label of its place, its value, and its key if it has one."""
+
+    where: str
+    value: bytes
+    key: str | None
 
 
-@runtime_checkable
-class Sink(Protocol):
-    """A place that takes records in order and can drop the last ones."""
+class Sink(ABC):
+    """A place that takes records in order and can drop the last ones.
 
+    Attributes
+    ----------
+    client_table
+        Name of the table of a configuration that the sink takes as its option ``client``, such as
+        options of a broker's client. Default None.
+    shared
+        Several runs may write to the same place, and each record has a key. The sink then takes
+        the options ``writer``, which names the run, ``key``, the field that becomes the key of a
+        record, and ``transactional``. Default False.
+    """
+
+    client_table: ClassVar[str | None] = None
+    shared: ClassVar[bool] = False
+
+    @abstractmethod
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append the records. A file has them at once, a broker by the next `flush`.
 
-        What is held back would be written at the end, perhaps by a run that has lost its right to.
+        A sink keeps no record back in memory: at the end it might write the record although
+        another run has taken over.
         """
-        ...
 
+    @abstractmethod
     def flush(self) -> None:
         """Return once everything written so far would outlive a crash of the machine."""
-        ...
 
     @property
+    @abstractmethod
     def position(self) -> Position:
         """The end of what has been written: JSON values, for the checkpoint."""
-        ...
 
+    @abstractmethod
     def truncate(self, position: Position | None) -> None:
-        """Drop every record after `position`, or all of them where it is None.
+        """Drop every record after `position`, or all records if it is None.
 
-        A sink that cannot take back what others have read does not write it again instead.
+        A sink that cannot take back what others have read skips those records when they are
+        written again.
 
         Raises
         ------
         CheckpointError
             The sink holds less than it did at `position`.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
-        """Flush and release what is held; closing twice does no harm."""
-        ...
+        """Flush, and release files and connections; a second call does no harm."""
 
+    @classmethod
+    def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
+        """Write raw records to `address`, each once, and return how many were not there before.
 
-def open_sink(url: str, **options: Any) -> Sink:
-    r"""Return the sink that `url` names among the entry points ``fenchel_stream.sinks``.
+        Parameters
+        ----------
+        address
+            As for the constructor.
+        records
+            Records that were set aside, mended or as they were.
+        options
+            ``client`` if the sink has a `client_table`.
 
-    Parameters
-    ----------
-    url
-        ``scheme:rest``; a path without a scheme is a file of JSON lines.
-    options
-        Passed to the sink as they are.
-
-    Raises
-    ------
-    ConfigError
-        No installed package provides the scheme, or the sink refuses its address.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> from fenchel_stream.streams.sink import open_sink
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "predictions.jsonl")
-    ...     sink = open_sink(f"jsonl:{path}")
-    ...     sink.write([{"where": "flights.csv:2", "prediction": True}])
-    ...     sink.close()
-    ...     path.read_text()
-    '{"where":"flights.csv:2","prediction":true}\n'
-    """
-    sink: Sink = open_url(url if ":" in url else f"jsonl:{url}", GROUP, **options)
-    return sink
+        Raises
+        ------
+        ConfigError
+            The sink cannot take raw records, which is the default, or `address` cannot be written.
+        """
+        raise ConfigError(f"{address}: {cls.__name__} cannot take raw records")

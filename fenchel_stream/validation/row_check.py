@@ -165,7 +165,7 @@ class RowCheck:
         if not faults:
             return CheckedRows(X, y, batch.where, [])
         keep = [number for number in range(rows.height) if number not in faults]
-        rejects = _rejects(batch, faults)
+        rejects = [reject_row(batch, number, *faults[number]) for number in sorted(faults)]
         X = X[keep] if xs else _frame([], len(keep))
         where = [batch.where[number] for number in keep]
         return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
@@ -295,25 +295,37 @@ def _blame(faults: Faults, column: pl.Series, wrong: pl.Series | None, reason: s
         faults.setdefault(number, (reason, f"column {column.name!r} {what}"))
 
 
-def _rejects(batch: Batch, faults: Faults) -> list[Reject]:
-    numbers = sorted(faults)
-    records = batch.rows[numbers].to_dicts()
-    return [
-        Reject(
-            batch.where[number],
-            faults[number][0],
-            json.dumps(record, default=str, skipkeys=True)[:RAW_LIMIT],
-            faults[number][1],
-            None if batch.originals is None else batch.originals[number],
-            _key(batch, number),
-        )
-        for number, record in zip(numbers, records, strict=True)
-    ]
+def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
+    """Return the reject of one row of a batch.
 
+    Parameters
+    ----------
+    batch
+        The batch of the row.
+    number
+        Number of the row in `batch.rows`.
+    reason, detail
+        The fault in one word, and exactly.
 
-def _key(batch: Batch, number: int) -> bytes | None:
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.streams import Batch
+    >>> from fenchel_stream.validation.row_check import reject_row
+    >>> batch = Batch(pl.DataFrame({"y": [None]}), ["a.csv:2"], {})
+    >>> reject_row(batch, 0, "missing_target", "column 'y' is empty").raw
+    '{"y": null}'
+    """
+    record = batch.rows[number].to_dicts()[0] if batch.rows.width else {}
     key = None if batch.keys is None else batch.keys[number]
-    return None if key is None else str(key).encode()
+    return Reject(
+        batch.where[number],
+        reason,
+        json.dumps(record, default=str, skipkeys=True)[:RAW_LIMIT],
+        detail,
+        None if batch.originals is None else batch.originals[number],
+        None if key is None else str(key).encode(),
+    )
 
 
 def _no_column(part: str, name: str, columns: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Kafka: records of a topic as a stream, and predictions as records of a topic, by kafka-python."""
+"""Topics of Kafka as sources and sinks, by kafka-python."""
 
 from fenchel_connectors.kafka.sink import KafkaSink
 from fenchel_connectors.kafka.source import KafkaSource

@@ -1,4 +1,4 @@
-"""Options of the Kafka client: as the user gives them, with secrets from elsewhere."""
+"""Options of the Kafka client, with secrets from environment variables and files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DEFAULTS: dict[str, Any] = {
     "isolation_level": "read_committed",
     "reconnect_backoff_max_ms": 1000,
 }
-"""Where ours differ from those of the client: a topic that is misspelt is not made, what a
-transaction takes back is not learnt, and a broker that returns is found within a second."""
+"""Defaults that differ from kafka-python's: a misspelt topic is not created, records of an aborted
+transaction are not learnt, and a broker that returns is reached within a second."""
 
 FORCED: dict[str, Any] = {"auto_offset_reset": "none", "enable_auto_commit": False}
-"""Where any other value would lose records or learn them twice."""
+"""Options that cannot be set: any other value would lose records or learn them twice."""
 
 _INSTEAD = {
     "auto_offset_reset": "start and reset in [source.options] say where to read",
@@ -42,7 +42,7 @@ class ClientOptions:
         Options by the names of kafka-python. In text, ``${NAME}`` stands for a variable of the
         environment; ``NAME_file = "PATH"`` stands for ``NAME`` with the content of a file.
     servers
-        ``host:port``, several parted by commas, or empty where the table has `bootstrap_servers`.
+        ``host:port``, with commas between several, or empty if the table has `bootstrap_servers`.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class ClientOptions:
     Examples
     --------
     >>> from fenchel_connectors.kafka.client import ClientOptions
-    >>> options = ClientOptions({"client_id": "mine", "sasl_plain_password": "s3cret"}, "a:9092")
+    >>> options = ClientOptions({"client_id": "delays", "sasl_plain_password": "s3cret"}, "a:9092")
     >>> options.values["bootstrap_servers"], options.values["isolation_level"]
     (['a:9092'], 'read_committed')
     >>> options.scrub("wrong password: s3cret")
@@ -74,7 +74,7 @@ class ClientOptions:
                 "no broker is named: kafka://host:9092/topic does, or kafka.bootstrap_servers"
             )
         for key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"):
-            # The client would not say which file it misses.
+            # The client's own error does not name the file.
             if values.get(key) is not None and not Path(values[key]).is_file():
                 raise ConfigError(f"kafka.{key}: no such file: {values[key]}")
         if isinstance(values.get("api_version"), list):  # TOML has no tuples
@@ -92,7 +92,7 @@ class ClientOptions:
         return servers if isinstance(servers, str) else ",".join(servers)
 
     def of(self, client: Any) -> dict[str, Any]:
-        """Return the options that a class of clients knows."""
+        """Return the options that a class of clients takes."""
         return {key: value for key, value in self.values.items() if key in client.DEFAULT_CONFIG}
 
     def scrub(self, text: object) -> str:
@@ -108,7 +108,7 @@ class ClientOptions:
             key, value, secret = key.removesuffix("_file"), _read(key, value), True
         elif isinstance(value, str) and _VARIABLE.search(value):
             secret = True
-            value = _VARIABLE.sub(lambda found: self._variable(key, found[1]), value)
+            value = _VARIABLE.sub(lambda match: self._variable(key, match[1]), value)
         if secret and isinstance(value, str) and value:
             self._secrets.add(value)
         return key, value
@@ -124,12 +124,12 @@ class ClientOptions:
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """Return brokers and topic of an address.
+    """Return the brokers and the topic of an address.
 
     Raises
     ------
     ConfigError
-        It is not of the form ``//host:port/topic``, or holds a password.
+        The address is not of the form ``//host:port/topic``, or holds a password.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def _quieten() -> None:
-    """Keep the client's log above DEBUG, where it writes down passwords, whatever the root's is."""
+    """Keep the client's log level at WARNING or above: at DEBUG it writes passwords."""
     logger = logging.getLogger("kafka")
     logger.setLevel(max(logger.level, logging.WARNING))
 

@@ -1,4 +1,4 @@
-"""One order of the records of several partitions, whatever the order in which they arrive."""
+"""One order of the records of several partitions, independent of the order of their arrival."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from fenchel_connectors.kafka.reader import Reader
 from fenchel_stream.errors import DataError
 
 AHEAD = 200_000
-"""Records that may wait for those of another partition: they are in memory."""
+"""Records in memory that may wait for records of another partition."""
 
-CHUNK = 500  # records that are fetched at once
+CHUNK = 500  # records that one poll fetches
 
 
 class InOrder:
-    """Records by offset, and by partition where offsets are the same.
+    """Records in the order of their offsets, and of their partitions if offsets are equal.
 
-    A record comes once no other can come before it: a partition that gets nothing holds up those
-    that do.
+    A record comes once no other record can precede it. A partition without new records therefore
+    makes the others wait.
 
     Parameters
     ----------
     reader
-        Where the records arrive.
+        The consumer of the partitions.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class InOrder:
         self._ready: list[Any] = []
 
     def poll(self, count: int) -> list[Any]:
-        """Return at most `count` records whose turn it is, without waiting for more."""
+        """Return at most `count` records that are next in order, without waiting for more."""
         if len(self._ready) < count:
             self._fetch()
         records = self._ready[:count]

@@ -1,4 +1,4 @@
-"""The records of some partitions, from chosen offsets on, as they arrive."""
+"""Reads the records of some partitions from chosen offsets on, as they arrive."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CLIENT_LOG = logging.getLogger("kafka")
 Place = Literal["earliest", "latest"]
 
 PATIENCE = 3.0
-"""Seconds that a partition may end before the offset that is read next: after a change of leaders
-it does for a moment, and some brokers say nothing of an offset that does not exist."""
+"""Seconds that a partition may end before the offset that is read next. After a change of leaders
+it does so for a moment, and some brokers report no error for an offset that does not exist."""
 
 CLOSING = 3
-"""Seconds that what was committed last may take at the end."""
+"""Seconds that the last commit may take when the reader closes."""
 
 ANSWERING = 5
-"""Seconds that a broker may take to say which offsets it has."""
+"""Seconds that a broker may take to report its offsets."""
 
 
 class _Silence:
-    """Keeps the client from logging as errors what it breaks off at its end.
+    """Silences the client's log while it closes: it logs the requests that it aborts as errors.
 
-    Its log is one for all threads, of which several may be at their ends at the same time.
+    All threads share this log, and several readers may close at the same time.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ SILENCE = _Silence()
 
 
 class Reader:
-    """A consumer of fixed partitions, which nobody else takes away.
+    """A consumer of fixed partitions, without the rebalancing of a consumer group.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ class Reader:
     offsets
         Where to begin, by partition: an offset, ``"earliest"`` or ``"latest"``.
     options
-        Of the client.
+        Options of the client.
     reset
-        Where to go on if the broker no longer has an offset; None makes that an error.
+        Where to resume if the broker has dropped an offset; None makes that an error.
 
     Attributes
     ----------
@@ -83,9 +83,9 @@ class Reader:
     Raises
     ------
     ConfigError
-        The brokers do not answer, or an option is not one of theirs.
+        The brokers do not answer, or the client refuses an option.
     DataError
-        Records that come next are gone.
+        The broker has dropped the next records.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Reader:
         self.reset = reset
         self.offsets: dict[int, int] = {}
         self._commit: Any = None
-        self._ended: dict[int, float] = {}  # since when a partition ends before its offset
-        self._parts = [TopicPartition(topic, number) for number in offsets]
+        self._short: dict[int, float] = {}  # since when a partition ends before its next offset
+        self._topic_partitions = [TopicPartition(topic, number) for number in offsets]
         try:
             self._consumer = KafkaConsumer(**options.values)
         except (KafkaError, TypeError, ValueError, OSError) as error:
             raise ConfigError(unreachable(options, error)) from None
         try:
-            self._consumer.assign(self._parts)
+            self._consumer.assign(self._topic_partitions)
             self._begin(offsets)
         except KafkaError as error:
             self.close()
@@ -125,30 +125,30 @@ class Reader:
     def poll(self, count: int) -> list[Any]:
         """Return at most `count` records that have arrived, without waiting for more.
 
-        Those of one partition stand together and in order.
+        The records of one partition are consecutive and in order.
         """
         try:
-            found = self._consumer.poll(0, max_records=count)
+            arrived = self._consumer.poll(0, max_records=count)
         except OffsetOutOfRangeError as error:
-            ((part, _),) = error.args[0].items()
-            self._lost(part)
+            ((partition, _),) = error.args[0].items()
+            self._lost(partition)
             return []
         except KafkaError as error:
             raise DataError(unreachable(self.options, error)) from None
         records: list[Any] = []
-        for part, some in found.items():
-            records += some
-            self.offsets[part.partition] = some[-1].offset + 1
+        for partition, consecutive in arrived.items():
+            records += consecutive
+            self.offsets[partition.partition] = consecutive[-1].offset + 1
         if not records:
             self._look_at_ends()
         return records
 
     def frontier(self) -> tuple[int, int]:
-        """Return offset and partition before which, in this order, no record will come any more."""
-        return min((self._consumer.position(part), part.partition) for part in self._parts)
+        """Return the smallest (offset, partition) that a record to come may have."""
+        return min((self._consumer.position(p), p.partition) for p in self._topic_partitions)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the group, if there is one, how far learning is, for those who watch its lag."""
+        """Commit offsets to the consumer group, if there is one, so that tools can show the lag."""
         if self.options.values.get("group_id") is None:
             return
         self._commit = self._consumer.commit_async(
@@ -160,7 +160,7 @@ class Reader:
         )
 
     def close(self) -> None:
-        """Leave the cluster, once it knows what was committed."""
+        """Close the client once the last commit is done, or after a few seconds."""
         end = time.monotonic() + CLOSING
         while self._commit is not None and not self._commit.is_done and time.monotonic() < end:
             time.sleep(0.005)
@@ -169,66 +169,67 @@ class Reader:
 
     def _begin(self, offsets: Mapping[int, int | Place]) -> None:
         first = self._bounds("earliest")
-        for part in self._parts:
-            where = offsets[part.partition]
+        for partition in self._topic_partitions:
+            where = offsets[partition.partition]
             if isinstance(where, str):
-                self._move(part, where)
+                self._move(partition, where)
                 continue
-            self._consumer.seek(part, where)
-            self.offsets[part.partition] = where
-            if where < first[part]:
-                self._lost(part)
+            self._consumer.seek(partition, where)
+            self.offsets[partition.partition] = where
+            if where < first[partition]:
+                self._lost(partition)
 
-    def _move(self, part: Any, where: Place) -> None:
-        # Not by `seek_to_end`: an offset that is found only now is one for the checkpoint.
-        offset = self._bounds(where)[part]
-        self._consumer.seek(part, offset)
-        self.offsets[part.partition] = offset
+    def _move(self, partition: Any, where: Place) -> None:
+        # `seek_to_end` would find the offset later, but the checkpoint needs it now.
+        offset = self._bounds(where)[partition]
+        self._consumer.seek(partition, offset)
+        self.offsets[partition.partition] = offset
 
     def _bounds(self, where: Place) -> dict[Any, int]:
         ask = (
             self._consumer.beginning_offsets if where == "earliest" else self._consumer.end_offsets
         )
-        bounds: dict[Any, int] = ask(self._parts, timeout_ms=1000 * ANSWERING)
+        bounds: dict[Any, int] = ask(self._topic_partitions, timeout_ms=1000 * ANSWERING)
         return bounds
 
     def _look_at_ends(self) -> None:
-        for part in self._parts:
-            end = self._consumer.highwater(part)
-            if end is None or self.offsets[part.partition] <= end:
-                self._ended.pop(part.partition, None)
-            elif (
-                time.monotonic() - self._ended.setdefault(part.partition, time.monotonic())
-                > PATIENCE
-            ):
-                self._lost(part)
+        """Treat the next record of a partition as lost if its end stays before that record."""
+        now = time.monotonic()
+        for partition in self._topic_partitions:
+            number = partition.partition
+            end = self._consumer.highwater(partition)
+            if end is None or self.offsets[number] <= end:
+                self._short.pop(number, None)
+            elif now - self._short.setdefault(number, now) > PATIENCE:
+                self._lost(partition)
 
-    def _lost(self, part: Any) -> None:
-        """Go on where the user said, or not at all: the next record is not there."""
+    def _lost(self, partition: Any) -> None:
+        """Resume at `reset` if the broker has dropped the next record, or raise DataError."""
         try:
-            self._go_on(part)
+            self._skip(partition)
         except KafkaError as error:
             if not error.retriable:
                 raise DataError(unreachable(self.options, error)) from None
-            # The broker does not say what it has: it is asked again when the next poll finds this.
+            # The broker does not report its offsets now. The next poll leads here again.
 
-    def _go_on(self, part: Any) -> None:
-        offset = self.offsets[part.partition]
-        first = self._bounds("earliest")[part]
-        last = self._consumer.highwater(part) or self._bounds("latest")[part]
+    def _skip(self, partition: Any) -> None:
+        offset = self.offsets[partition.partition]
+        first = self._bounds("earliest")[partition]
+        last = self._consumer.highwater(partition) or self._bounds("latest")[partition]
         held = f"{first} to {last - 1}" if last > first else f"none before {last}"
         what = (
-            f"{self.topic}[{part.partition}]: offset {offset} comes next, and the broker has {held}"
+            f"{self.topic}[{partition.partition}]: offset {offset} comes next, and the broker has "
+            f"{held}"
         )
         if self.reset is None:
             raise DataError(
                 f'{what}: what lies between is lost; reset = "earliest" or "latest" in '
                 "[source.options] goes on there without it"
             )
-        self._move(part, self.reset)
-        log.warning("%s: went on at %d (%s)", what, self.offsets[part.partition], self.reset)
+        self._move(partition, self.reset)
+        log.warning("%s: went on at %d (%s)", what, self.offsets[partition.partition], self.reset)
 
     def _committed(self, offsets: object, outcome: object) -> None:
         if isinstance(outcome, Exception):
-            # Only those who watch the lag miss it; the position is in the checkpoint.
+            # Only the shown lag is wrong; the position is in the checkpoint.
             log.warning("offsets could not be committed: %s", self.options.scrub(outcome))

@@ -1,4 +1,4 @@
-"""From records of Kafka to rows: decoded, checked, and with what stands beside the value."""
+"""Decodes records of Kafka to rows, with columns for key, time and headers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ Decoder = Callable[[bytes], Mapping[str, Any]]
 
 
 class Rows:
-    """What makes batches of the records of a topic.
+    """Makes batches of the records of a topic.
 
     Parameters
     ----------
     decoder
-        Makes a row of the bytes of a value; JSON by default. Any exception that it raises sets the
-        record aside as ``undecodable``.
+        Decodes the bytes of a value to a row; JSON by default. If it raises an exception, the
+        record is set aside as ``undecodable``.
     key, timestamp
-        Columns for the key, as text, and for the milliseconds since 1970; none if None.
+        Names of columns for the key, as text, and for the time in milliseconds since 1970; no
+        column if None.
     headers
-        Headers, each of which becomes a column of its name, as text.
+        Names of headers, each of which becomes a column of its name, as text.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Rows:
         self.headers = list(headers)
 
     def batch(self, records: list[Any], position: Position) -> Batch:
-        """Return the batch of some records, after which reading goes on at `position`."""
+        """Return the batch of some records, after which reading resumes at `position`."""
         rejects: list[Reject] = []
         rows = self._all(records)
         if not rows:
@@ -52,9 +53,9 @@ class Rows:
         times = pl.Series("timestamp", [record.timestamp for record in records], pl.Int64)
         if (times < 0).any():
             times = times.set(times < 0, None)
-        frame, beside = to_frame(rows), self._columns(records, keys, times)
+        frame, columns = to_frame(rows), self._columns(records, keys, times)
         return Batch(
-            frame.with_columns(beside) if beside else frame,
+            frame.with_columns(columns) if columns else frame,
             list(map(place, records)),
             position,
             rejects,
@@ -64,7 +65,7 @@ class Rows:
         )
 
     def _all(self, records: list[Any]) -> list[dict[str, Any]]:
-        """Return the rows if JSON is asked for and all records are good ones."""
+        """Return the rows if all records are good JSON, and an empty list otherwise."""
         raw = [record.value for record in records]
         return [] if self.decoder is not None or None in raw else decode_all(raw)
 
@@ -87,30 +88,30 @@ class Rows:
             return decode(value)
         try:
             return dict(self.decoder(value)), "", ""
-        except Exception as error:  # noqa: BLE001 - it runs any code
+        except Exception as error:  # noqa: BLE001 - a decoder of the user may raise anything
             return {}, "undecodable", f"{type(error).__name__}: {error}"
 
     def _columns(self, records: list[Any], keys: pl.Series, times: pl.Series) -> list[pl.Series]:
-        """Return what stands beside the values; a column of that name in the rows gives way."""
+        """Return the columns for key, time and headers; they replace columns of the same name."""
         columns = []
         if self.key is not None:
             columns.append(keys.alias(self.key))
         if self.timestamp is not None:
             columns.append(times.alias(self.timestamp))
         if self.headers:
-            found = [dict(record.headers) for record in records]
+            headers = [dict(record.headers) for record in records]
             columns += [
-                pl.Series(name, [_text(one.get(name)) for one in found], pl.String)
+                pl.Series(name, [_text(one.get(name)) for one in headers], pl.String)
                 for name in self.headers
             ]
         return columns
 
 
 def place(record: Any) -> str:
-    """Return where a record stands, as ``flights:0:17``: topic, partition, offset."""
+    """Return the label of a record, as ``flights:0:17``: topic, partition, offset."""
     return f"{record.topic}:{record.partition}:{record.offset}"
 
 
 def _text(raw: bytes | None) -> str | None:
-    """Return what a key or a header says, with escapes for bytes that are no text."""
+    """Return a key or a header as text, with escapes for bytes that are not UTF-8."""
     return None if raw is None else raw.decode("utf-8", "backslashreplace")

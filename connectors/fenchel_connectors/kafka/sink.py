@@ -1,36 +1,35 @@
-"""Predictions and dead letters as records of a topic, each once.
+"""Predictions and dead letters as records of a topic, each published once.
 
-What a run has learnt is in its checkpoint, and what it has published is in the topic: neither can
-be written together with the other, so one of them must be ahead when the process dies, and on
-recovery one of them must give way. Here the topic is ahead, and is never taken back:
+The checkpoint holds what a run has learnt, and the topic holds what it has published. The two
+cannot be written in one step. When the process dies, one of them is ahead, and recovery must
+adapt the other. Here the topic is ahead, and published records are never taken back:
 
-- Each record says where its source record stood (``where``): prediction and position are one
-  record, and become visible together. With `transactional`, so does a whole batch.
+- Each record names the place of its source record (``where``). Prediction and place are one record
+  and become visible together. With `transactional`, a whole batch becomes visible together.
 - A batch is committed before the next checkpoint is renamed into place. A checkpoint thus never
-  speaks of a prediction that was not published.
-- A checkpoint keeps the end of the topic. Who goes on from it reads what the topic holds after
-  that, and leaves out each prediction that is there already when it comes to it again.
+  counts a prediction that was not published.
+- A checkpoint keeps the end of the topic. A resumed run reads the records after that end, and skips
+  each prediction that it finds among them.
 
-So the checkpoint is the truth about what was learnt, the topic about what was published. When the
-process dies
+The process may die
 
-- before a transaction is committed, the broker takes it back as soon as the next process asks for
-  the same transactional id, and the batch is published by that one;
-- after that and before the checkpoint, the batch is predicted again, and not published again;
-- while the checkpoint is written, before or after the rename, likewise: either the old one counts
-  or the new one, and each knows the end of the topic of its time;
-- while it recovers, nothing has changed.
+- before a transaction is committed: the broker aborts it when the next process asks for the same
+  transactional id, and that process publishes the batch;
+- after the commit and before the checkpoint: the batch is predicted again, and not published again;
+- while the checkpoint is written: either the old checkpoint counts or the new one, and each knows
+  the end of the topic at its time;
+- during recovery: nothing has changed yet.
 
-A process that was thought dead and is not cannot write any more: the broker refuses the older of
-two with one transactional id. Without `transactional`, a batch may be seen before it is whole, and
-what is still under way when the process is killed may arrive after the next one has looked.
+A process that hangs and is replaced cannot write later: of two producers with one transactional id,
+the broker refuses the older. Without `transactional`, readers may see a part of a batch. Records in
+flight when the process is killed may then arrive after the next process has read the topic.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -40,30 +39,35 @@ from fenchel_connectors.jsonl_sink import OPTIONS
 from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.topic import find_topic, unreachable
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
 LARGEST = 64 << 20
 """Bytes of a record before it is compressed; what the broker takes is for it to say."""
 
 CUT = 1000
-"""Characters that are left of the text of a record that no broker takes."""
+"""Characters of its text that a dead letter keeps if the broker refuses it as too large."""
 
 UNSETTLED = 10_000
-"""Records that may be under way, where no checkpoint asks for them, before they are waited for."""
+"""Records in flight after which `write` waits for the broker, even if no checkpoint is due."""
 
 CLOSING = 5.0
-"""Seconds that the client may take to leave."""
+"""Seconds that the client may take to close."""
 
 LOOKING = 75.0
-"""Seconds without a record after which a look at what is there is given up: another run may have
-begun a transaction and died, which hides what comes after it until the broker ends it, by default
-after a minute."""
+"""Seconds without a record after which reading the topic is given up. Another run may have begun a
+transaction and died. That hides later records until the broker aborts it, by default after a
+minute."""
 
 LOOK = 50
-"""Milliseconds that a look at what is there may wait: at the end of a topic it waits in vain."""
+"""Milliseconds that one poll of the topic may wait. At the end of the topic it always waits."""
 
 
-class KafkaSink:
+RESENDER = "dead letters"
+"""The `writer` of records that `KafkaSink.resend` publishes."""
+
+
+class KafkaSink(Sink):
     """A topic that takes one JSON object a record.
 
     Parameters
@@ -74,10 +78,8 @@ class KafkaSink:
         Options of the Kafka client, see `ClientOptions`.
     key
         The field of a record that becomes its key in the topic.
-    value
-        The field whose bytes become its value; by default all fields do, as JSON.
     writer
-        What tells the records of this run from those of others in the same topic.
+        Name of the run, which marks its records among those of other runs in the same topic.
     transactional
         Commit each batch as one transaction, with `writer` as transactional id.
 
@@ -88,8 +90,8 @@ class KafkaSink:
 
     Notes
     -----
-    A position is the end of each partition, with what tells the topic from another one of the same
-    name, and those records of this run (``ahead``) that were published but not yet come to again.
+    A position is the identity of the topic, the end of each partition, and the places of those
+    records of this run (``ahead``) that the topic holds and the resumed run has not reached yet.
 
     Examples
     --------
@@ -100,20 +102,21 @@ class KafkaSink:
     fenchel_stream.errors.ConfigError: kafka://localhost/flights/late is not of the form ...
     """
 
+    client_table: ClassVar[str | None] = "kafka"
+    shared: ClassVar[bool] = True
+
     def __init__(
         self,
         address: str,
         *,
         client: dict[str, Any] | None = None,
         key: str = "where",
-        value: str | None = None,
         writer: str = "",
         transactional: bool = False,
     ) -> None:
         servers, self.name = split_address(address)
         self.client = ClientOptions(client or {}, servers)
         self.key = key
-        self.value = value
         self.writer = writer
         self.transactional = transactional
         self.topic = find_topic(self.name, self.client)
@@ -127,7 +130,7 @@ class KafkaSink:
             raise ConfigError(unreachable(self.client, error)) from None
         try:
             if transactional:
-                # Whoever had the id before is shut out, and what it did not commit is taken back.
+                # This fences the earlier producer with this id, and aborts its open transaction.
                 self._producer.init_transactions()
             self.truncate(None)
         except KafkaError as error:
@@ -138,12 +141,12 @@ class KafkaSink:
             raise
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Publish the records that are not there yet.
+        """Publish the records that the topic does not hold yet.
 
         Raises
         ------
         DataError
-            The brokers do not take them.
+            The brokers refuse them.
         """
         new = [record for record in records if not self._published(record["where"])]
         if not new:
@@ -152,7 +155,7 @@ class KafkaSink:
             if self.transactional:
                 self._producer.begin_transaction()
             for record in new:
-                self._send(record)
+                self._send(record, orjson.dumps(record, str, OPTIONS).rstrip(b"\n"))
             if self.transactional:
                 self._settle()
                 self._producer.commit_transaction()
@@ -167,7 +170,7 @@ class KafkaSink:
         Raises
         ------
         DataError
-            They do not take it.
+            The brokers refuse a record.
         """
         try:
             self._settle()
@@ -176,22 +179,22 @@ class KafkaSink:
 
     @property
     def position(self) -> Position:
-        """The end of each partition, and the records of this run that are ahead of it."""
+        """The identity and the end of the topic, and the records ahead of the run."""
         ends = {str(number): self._ends[number] for number in sorted(self._ends)}
         return {**self.topic.identity(), "offsets": ends, "ahead": sorted(self._ahead)}
 
     def truncate(self, position: Position | None) -> None:
-        """Leave out from now on what this run has published after `position`.
+        """Skip from now on the records that this run has published after `position`.
 
-        Nothing is dropped: readers have seen it. Where `position` is None, the run begins anew, and
-        publishes again what an earlier one has published.
+        Nothing is dropped, because readers have seen it. If `position` is None, the run begins
+        anew, and publishes again what an earlier run has published.
 
         Raises
         ------
         CheckpointError
             `position` is of another topic.
         DataError
-            The topic cannot be read, or not to its end.
+            The topic cannot be read to its end.
         """
         parts = [TopicPartition(self.name, number) for number in range(self.topic.partitions)]
         self._ahead.clear()
@@ -206,24 +209,24 @@ class KafkaSink:
                 consumer.assign(parts)
                 begin = consumer.end_offsets(parts)
                 if position is not None:
-                    # What the broker has dropped since nobody can read any more.
+                    # The broker may have dropped old records since.
                     first = consumer.beginning_offsets(parts)
                     begin = {p: max(offsets.get(str(p.partition), 0), first[p]) for p in parts}
-                found = self._read(consumer, begin)
+                published = self._read(consumer, begin)
             finally:
                 consumer.close()
         except KafkaError as error:
             raise self._refused(error) from None
         if position is not None:
-            self._ahead |= found
+            self._ahead |= published
 
     def close(self) -> None:
-        """Publish what is under way and leave; closing twice does no harm.
+        """Wait for the records in flight and close the client; a second call does no harm.
 
         Raises
         ------
         DataError
-            The brokers do not take it.
+            The brokers refuse a record.
         """
         if self._closed:
             return
@@ -234,70 +237,94 @@ class KafkaSink:
             raise self._refused(error) from None
         self._closed = True
 
+    @classmethod
+    def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
+        """Publish the raw records that the topic does not hold yet, and return their number.
+
+        Raises
+        ------
+        ConfigError
+            No broker answers, or the topic does not exist.
+        DataError
+            The brokers refuse a record.
+        """
+        sink = cls(address, key="key", writer=RESENDER, **options)
+        try:
+            # Only the topic itself knows for certain which records were sent before.
+            sink.truncate({**sink.position, "offsets": {}, "ahead": []})
+            new = [record for record in records if not sink._published(record.where)]
+            for record in new:
+                sink._send({"where": record.where, "key": record.key}, record.value)
+            sink.flush()
+        except KafkaError as error:
+            raise sink._refused(error) from None
+        finally:
+            sink.close()
+        return len(new)
+
     def _read(self, consumer: Any, begin: Mapping[Any, int]) -> set[str]:
-        """Return where the records come from that this run has put after some offsets."""
+        """Return the places (``where``) of the records that this run has put after some offsets."""
         for part, offset in begin.items():
             consumer.seek(part, offset)
-        found: set[str] = set()
-        mine = self.writer.encode()
-        # As they are when reading begins: what others publish meanwhile is nothing to wait for.
-        # Some brokers are wrong about the end of a topic, but not about what they can read.
+        places: set[str] = set()
+        writer = self.writer.encode()
+        # The ends at the first poll: records that others publish meanwhile are not waited for.
+        # Some brokers report a wrong end of a topic, but a correct high watermark when polled.
         ends: dict[Any, int] = {}
         last = time.monotonic()
         while any(part not in ends or consumer.position(part) < ends[part] for part in begin):
             for records in consumer.poll(timeout_ms=LOOK).values():
                 last = time.monotonic()
                 headers = [dict(record.headers) for record in records]
-                found |= {one["where"].decode() for one in headers if one.get("writer") == mine}
+                places |= {one["where"].decode() for one in headers if one.get("writer") == writer}
             if time.monotonic() - last > LOOKING:
                 raise KafkaTimeoutError(
-                    f"nothing came for {LOOKING:g} s of what the topic holds: the broker is gone, "
-                    "or a transaction there has not ended"
+                    f"no record came for {LOOKING:g} s before the end of the topic: the broker is "
+                    "gone, or a transaction in the topic has not ended"
                 )
             known = {part: consumer.highwater(part) for part in begin}
             ends = {part: end for part, end in known.items() if end is not None} | ends
         self._ends = {part.partition: consumer.position(part) for part in begin}
-        return found
+        return places
 
     def _published(self, where: str) -> bool:
-        """Return whether a record is in the topic already, which is asked once."""
+        """Return whether the topic holds the record of a place already, and forget the place."""
         if where not in self._ahead:
             return False
         self._ahead.remove(where)
         return True
 
-    def _send(self, record: Mapping[str, Any]) -> None:
+    def _send(self, record: Mapping[str, Any], value: bytes) -> None:
         key = record.get(self.key)
         future = self._producer.send(
             self.name,
-            orjson.dumps(record, str, OPTIONS).rstrip(b"\n")
-            if self.value is None
-            else record[self.value],
+            value,
             key=None if key is None else str(key).encode(),
             headers=[("writer", self.writer.encode()), ("where", record["where"].encode())],
         )
         self._sent.append((future, record))
 
     def _settle(self, patience: float | None = None) -> None:
-        """Wait until all that was sent is there, and note where it ends."""
+        """Wait until the brokers have all records in flight, and note the new ends."""
         while self._sent:
             self._producer.flush(patience)
             sent, self._sent = self._sent, []
             for future, record in sent:
                 try:
-                    there = future.get(CLOSING)
+                    stored = future.get(CLOSING)
                 except MessageSizeTooLargeError:
                     if "raw" not in record or record.get("cut"):
                         raise
-                    # Its place is in the letter: whoever needs the rest finds it there.
-                    self._send(_cut(record))
+                    # The letter keeps the place of the record, where the rest can be found.
+                    letter = _cut(record)
+                    self._send(letter, orjson.dumps(letter, str, OPTIONS).rstrip(b"\n"))
                     continue
-                self._ends[there.partition] = max(
-                    self._ends.get(there.partition, 0), there.offset + 1
+                self._ends[stored.partition] = max(
+                    self._ends.get(stored.partition, 0), stored.offset + 1
                 )
 
     def _refused(self, error: KafkaError) -> DataError:
-        self._sent.clear()  # it is told once
+        self._sent.clear()  # the same error is raised once
         return DataError(f"{self.name} cannot be written: {unreachable(self.client, error)}")
 
     def _options(self) -> dict[str, Any]:

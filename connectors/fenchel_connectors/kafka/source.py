@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -16,65 +16,64 @@ from fenchel_connectors.kafka.rows import Rows
 from fenchel_connectors.kafka.topic import Topic, find_topic
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.streams.registry import find_function
-from fenchel_stream.streams.source import Batch, Position
+from fenchel_stream.streams.source import Batch, Position, Source
 
 TICK = 0.5
-"""Seconds without a batch after which an empty one is given out."""
+"""Seconds without a batch after which a batch without records is yielded."""
 
 NAPS = 0.001, 0.05
-"""Seconds to sleep while nothing arrives, at first and at most: some brokers answer at once that
-there is nothing, and waiting for them in the client would keep a core busy."""
+"""Seconds to sleep while no record arrives, at first and at most. Some brokers answer at once that
+they have no record, so that waiting in the client would keep a core busy."""
 
 
-class KafkaSource:
-    """Records of a topic, of all its partitions or of some.
+class KafkaSource(Source):
+    """Records of all partitions of a topic, or of some.
 
-    A value is a JSON object, and a record is set aside for what `JsonlSource` names, and as
-    ``null_value`` and ``undecodable``. It is found by topic, partition and offset
-    (``flights:0:17``). A batch comes when it is full, or when its first record has waited for
-    `max_age` seconds; while nothing comes, a batch without records comes about twice a second, and
-    before all others one that says where reading begins.
+    A value is a JSON object. A record is set aside for the reasons of `JsonlSource`, and as
+    ``null_value`` or ``undecodable``. Its label is topic, partition and offset (``flights:0:17``).
+    A batch comes when it is full, or when its first record has waited for `max_age` seconds. While
+    no record arrives, a batch without records comes about twice a second. The first batch has no
+    records; its position says where reading begins.
 
     Parameters
     ----------
     address
-        ``//host:port/topic``; several hosts are parted by commas. ``///topic`` takes them from
+        ``//host:port/topic``, with commas between several hosts. ``///topic`` takes the hosts from
         `bootstrap_servers` of `client`.
     client
         Options of kafka-python's consumer, see `ClientOptions`. With a `group_id`, offsets are
-        committed after each checkpoint, for those who watch the group's lag; they are never read.
+        committed after each checkpoint, so that tools can show the lag; they are never read.
     partitions
-        Which to read; all by default.
-    worker, workers
-        Instead of `partitions`: the share of one of several runs, those whose number modulo
-        `workers` is `worker`.
+        Numbers of the partitions to read; all by default.
     start
         Where a first run begins: ``"earliest"`` or ``"latest"``.
     reset
-        Where to go on if the broker no longer has the next record. By default that is an error.
+        Where to resume if the broker has dropped the next record: ``"earliest"`` or ``"latest"``.
+        By default that is an error.
     max_age
-        Seconds.
+        Seconds that the first record of a batch waits for the batch to become full.
     deterministic
-        Cut batches by offsets alone, in an order that does not depend on when records arrive, so
-        that a run that was killed ends with the same bits as one that was not. Every batch is
-        full then, whatever `max_age` says, and a partition that gets nothing holds up the others.
+        Order records and cut batches by offsets alone, not by the moment at which records arrive.
+        A run that was killed and resumed then ends with the same bits as an uninterrupted run.
+        Every batch is full, whatever `max_age` is, and a partition without new records makes the
+        others wait.
     decoder
-        ``module:function`` that makes a dict of the bytes of a value.
+        ``module:function`` that decodes the bytes of a value to a dict.
     key, timestamp
-        Columns for a record's key, as text, and its time, in milliseconds since 1970.
+        Names of columns for the key of a record, as text, and for its time in milliseconds since
+        1970.
     headers
-        Headers that become columns, as text.
+        Names of headers that become columns, as text.
 
     Raises
     ------
     ConfigError
-        An option makes no sense.
+        An option has an unknown value.
 
     Notes
     -----
-    A position is the next offset of each partition, with what tells the topic from another one of
-    the same name. As long as nothing was read it also says by which `start` it was found: with
-    another `start`, reading begins there.
+    A position is the identity of the topic and the next offset of each partition. Until a record
+    was read it also keeps `start`: if `start` has changed since, reading begins at the new one.
 
     Examples
     --------
@@ -84,14 +83,15 @@ class KafkaSource:
     ('flights', None)
     """
 
+    client_table: ClassVar[str | None] = "kafka"
+    live = True
+
     def __init__(
         self,
         address: str,
         *,
         client: dict[str, Any] | None = None,
         partitions: Sequence[int] | None = None,
-        worker: int | None = None,
-        workers: int | None = None,
         start: Place = "earliest",
         reset: Place | None = None,
         max_age: float = 1.0,
@@ -102,16 +102,11 @@ class KafkaSource:
         headers: Sequence[str] = (),
     ) -> None:
         servers, self.name = split_address(address)
-        if (worker is None) != (workers is None) or (partitions is not None and workers):
-            raise ConfigError("give worker and workers, or partitions, or neither")
-        if workers is not None and not 0 <= (worker or 0) < workers:
-            raise ConfigError(f"worker is {worker}, but {workers} workers count from 0")
         for option, value in {"start": start, "reset": reset}.items():
             if value not in {"earliest", "latest", None}:
                 raise ConfigError(f'{option} is {value!r}, not "earliest" or "latest"')
         self.client = ClientOptions(client or {}, servers)
-        self.partitions = partitions
-        self.worker, self.workers = worker, workers
+        self.chosen = None if partitions is None else sorted(set(partitions))
         self.start: Place = start
         self.reset = reset
         self.max_age = max_age
@@ -130,11 +125,11 @@ class KafkaSource:
         Raises
         ------
         ConfigError
-            No broker answers, or the topic or a partition is not there.
+            No broker answers, or the topic or a partition does not exist.
         CheckpointError
             `position` is of another topic, or of partitions that are not read now.
         DataError
-            The next record is no longer there.
+            The broker has dropped the next record.
         """
         topic = find_topic(self.name, self.client)
         with Reader(self.name, self._offsets(topic, position), self.client, self.reset) as reader:
@@ -146,7 +141,7 @@ class KafkaSource:
             nap, longest = NAPS
             last = _position(topic, arrivals.offsets)
             if position is None or "start" in position:
-                last = {**last, "start": self.start}  # until something was read
+                last = {**last, "start": self.start}  # until a record was read
             yield Batch(pl.DataFrame(), [], last)
             while True:
                 new = arrivals.poll(size - len(held))
@@ -166,52 +161,46 @@ class KafkaSource:
                     time.sleep(nap)
                     nap = min(2 * nap, longest)
 
-    @property
-    def total(self) -> int | None:
-        """Not known: a topic goes on."""
-        return None
-
     def saved(self, position: Position) -> None:
         """Commit the offsets of a checkpoint to the group, if the client has one."""
         if self._reader is not None:
             self._reader.commit({int(number): n for number, n in position["offsets"].items()})
 
-    def parts(self) -> dict[str, dict[str, Any]]:
-        """Return the partitions to be read, for a run of each.
+    def partitions(self) -> dict[str, dict[str, Any]]:
+        """Return the partitions to be read, each with the options of a source of it alone.
 
         Raises
         ------
         ConfigError
-            No broker answers, or the topic or a partition is not there.
+            No broker answers, or the topic or a partition does not exist.
         """
         wanted = self._wanted(find_topic(self.name, self.client))
         return {f"partition-{number}": {"partitions": [number]} for number in wanted}
 
     def _offsets(self, topic: Topic, position: Position | None) -> dict[int, int | Place]:
-        """Return where to begin in each partition that is to be read."""
+        """Return the offset or place at which reading begins, for each partition to be read."""
         wanted = self._wanted(topic)
         if position is not None:
             topic.check(position)
         if position is None or position.get("start", self.start) != self.start:
             return dict.fromkeys(wanted, self.start)
-        found = {int(number): offset for number, offset in position["offsets"].items()}
-        if not found.keys() <= set(wanted):
+        offsets = {int(number): offset for number, offset in position["offsets"].items()}
+        if not offsets.keys() <= set(wanted):
             raise CheckpointError(
-                f"{self.name}: the checkpoint was made of partitions {_listed(found)}, and this "
+                f"{self.name}: the checkpoint was made of partitions {_listed(offsets)}, and this "
                 f"run reads {_listed(wanted)}: read the same, or choose another directory"
             )
-        # A partition that was added since has been read by nobody.
-        return {number: found.get(number, "earliest") for number in wanted}
+        # A partition that was added since is read from its first record.
+        return {number: offsets.get(number, "earliest") for number in wanted}
 
     def _wanted(self, topic: Topic) -> list[int]:
         known = range(topic.partitions)
-        if self.partitions is not None:
-            wanted = sorted(set(self.partitions))
-        else:
-            wanted = [n for n in known if self.workers is None or n % self.workers == self.worker]
+        wanted = list(known) if self.chosen is None else self.chosen
         if not wanted or not set(wanted) <= set(known):
-            what = f"partitions {_listed(wanted)}" if wanted else f"worker {self.worker} gets none"
-            raise ConfigError(f"{what}: topic {self.name!r} has partitions {_listed(known)}")
+            raise ConfigError(
+                f"partitions {_listed(wanted) or 'none'}: topic {self.name!r} has partitions "
+                f"{_listed(known)}"
+            )
         return wanted
 
 

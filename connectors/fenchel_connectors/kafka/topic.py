@@ -1,4 +1,4 @@
-"""Which topic this is: its name may have belonged to another one when a checkpoint was made."""
+"""The identity of a topic: another topic may have had its name when a checkpoint was made."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from fenchel_stream.streams.source import Position
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic, as a cluster knows it.
+    """The identity and size of a topic.
 
     Attributes
     ----------
     name
         Its name.
     topic_id
-        Its number, which a topic of the same name that is made later does not have; None where the
-        broker tells none.
+        Its id, which a later topic of the same name does not have; None if the broker gives none.
     cluster_id
-        The cluster's, likewise.
+        The id of the cluster; None if the broker gives none.
     partitions
-        How many it has.
+        Number of its partitions.
     """
 
     name: str
@@ -36,11 +35,11 @@ class Topic:
     partitions: int
 
     def identity(self) -> dict[str, str | None]:
-        """Return what a checkpoint keeps of it: all but its size, which may grow."""
+        """Return everything but the number of partitions, which may grow: for the checkpoint."""
         return {key: value for key, value in asdict(self).items() if key != "partitions"}
 
     def check(self, position: Position) -> None:
-        """Raise CheckpointError, which names the difference, if `position` is of another topic."""
+        """Raise CheckpointError that names the difference if `position` is of another topic."""
         for key, value in self.identity().items():
             before = position.get(key)
             if before != value and (key == "name" or None not in {before, value}):
@@ -52,7 +51,7 @@ class Topic:
 
 
 def find_topic(name: str, options: ClientOptions) -> Topic:
-    """Ask the brokers for a topic.
+    """Return a topic as its brokers describe it.
 
     Raises
     ------
@@ -64,10 +63,10 @@ def find_topic(name: str, options: ClientOptions) -> Topic:
     except (KafkaError, TypeError, ValueError, OSError) as error:
         raise ConfigError(unreachable(options, error)) from None
     try:
-        (found,) = admin.describe_topics([name])
-        if found["error_code"] or not found["partitions"]:
+        (topic,) = admin.describe_topics([name])
+        if topic["error_code"] or not topic["partitions"]:
             raise ConfigError(f"topic {name!r} is not known at {options.servers}: create it first")
-        return Topic(name, found.get("topic_id"), _cluster_id(admin), len(found["partitions"]))
+        return Topic(name, topic.get("topic_id"), _cluster_id(admin), len(topic["partitions"]))
     except KafkaError as error:
         raise ConfigError(unreachable(options, error)) from None
     finally:
@@ -75,13 +74,13 @@ def find_topic(name: str, options: ClientOptions) -> Topic:
 
 
 def unreachable(options: ClientOptions, error: Exception) -> str:
-    """Return what to say of brokers that do not answer, or not as they should."""
+    """Return the message for brokers that do not answer or report an error."""
     return f"Kafka at {options.servers}: {options.scrub(error)}"
 
 
 def _cluster_id(admin: Any) -> str | None:
     try:
-        found: str | None = admin.describe_cluster()["cluster_id"]
-    except KeyError:  # kafka-python 3.0.12 asks for a field that older brokers do not send
+        cluster_id: str | None = admin.describe_cluster()["cluster_id"]
+    except KeyError:  # kafka-python 3.0.12 reads a field that older brokers do not send
         return None
-    return found
+    return cluster_id

@@ -1,4 +1,4 @@
-"""Whether a run lives, and whether it is ready: what an orchestrator asks."""
+"""Answers the two questions of an orchestrator: whether the run lives, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class Health:
-    """What a run has told of itself, as answers to two questions.
+    """The health of a run, from the moments at which its loop turns.
 
-    A run *lives* while its loop turns: it has asked for the next batch, and learnt the one before,
-    within the last `stuck_after` seconds. A source without news lets the loop turn too, so that an
-    idle topic is not taken for a stuck run. It is *ready* from its first turn until it stops.
+    A run *lives* while its loop turns: within the last `stuck_after` seconds it has learnt a batch
+    and asked for the next. An idle topic lets the loop turn too, so that its run is not taken for
+    stuck. A run is *ready* from its first turn until it stops.
 
     Parameters
     ----------
@@ -47,16 +47,16 @@ class Health:
         self._state, self._last, self._waits = "running", self.clock(), waits
 
     def stop(self) -> None:
-        """Note that the run comes to its end."""
+        """Note that the run is about to end."""
         self._state, self._last, self._waits = "stopping", self.clock(), False
 
     def live(self) -> tuple[bool, str]:
-        """Return whether the run lives, and what it is doing."""
+        """Return whether the run lives, and its state in words."""
         silent = self.clock() - self._last
         if silent > self.stuck_after and not self._waits:
             return False, f"stuck: the loop has not turned for {silent:.0f} s"
         return True, "waiting for the source" if self._waits else self._state
 
     def ready(self) -> tuple[bool, str]:
-        """Return whether the run learns what comes, and what it is doing."""
+        """Return whether the run learns new records, and its state in words."""
         return self._state == "running", self._state

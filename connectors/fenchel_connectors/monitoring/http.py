@@ -1,4 +1,4 @@
-"""A small HTTP server for figures and health, that no client can hold up."""
+"""A small HTTP server for figures and health, which no client can block."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from fenchel_stream.errors import ConfigError
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds that a client may be silent before it is hung up on."""
+"""Seconds after which the connection of a silent client is closed."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer: its body, the type of that, and a status."""
+    """An answer: its body, the type of the body, and the HTTP status."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
@@ -33,23 +33,23 @@ class Page:
 
 
 Routes = Mapping[str, Callable[[str], Page]]
-"""For each path what answers it, given the ``Accept`` header of the client."""
+"""For each path the function that answers it, given the ``Accept`` header of the client."""
 
 
 class HttpServer:
     """Answers GET on a few paths, each client in a thread of its own, until it is closed.
 
-    A client that says nothing, or never ends its TLS handshake, keeps nobody else waiting and is
-    hung up on after five seconds.
+    A client that is silent, or never ends its TLS handshake, blocks no other client, and its
+    connection is closed after five seconds.
 
     Parameters
     ----------
     routes
-        What to answer, by path.
+        The functions that answer, by path.
     port, host
-        Where to listen; port 0 takes any free one, and the attribute `port` tells which.
+        Where to listen. Port 0 takes a free one; the attribute `port` is its number.
     certfile, keyfile
-        For HTTPS, the certificate and its key as PEM files; the certificate's file may hold both.
+        For HTTPS, the certificate and its key as PEM files. `certfile` may hold both.
 
     Raises
     ------
@@ -60,9 +60,9 @@ class HttpServer:
     --------
     >>> from urllib.request import urlopen
     >>> from fenchel_connectors.monitoring.http import HttpServer, Page
-    >>> server = HttpServer({"/": lambda accept: Page(b"here")}, port=0)
+    >>> server = HttpServer({"/": lambda accept: Page(b"hello")}, port=0)
     >>> urlopen(server.url).read()
-    b'here'
+    b'hello'
     >>> server.close()
     """
 
@@ -90,19 +90,19 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """URL of the server, without a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
     def close(self) -> None:
-        """Stop serving; closing twice does no harm."""
+        """Stop serving; a second call does no harm."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # beyond the usual 5, clients that come together wait for seconds
+    request_queue_size = 128  # with the default of 5, simultaneous clients may wait for seconds
 
     def __init__(
         self, host: str, port: int, routes: Routes, context: ssl.SSLContext | None
@@ -114,11 +114,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        # That of HTTPServer looks its own name up, which can take long without a name server.
+        # HTTPServer.server_bind looks up the host's name, which is slow without a name server.
         TCPServer.server_bind(self)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        # In the thread of the client, where a handshake that never ends keeps nobody waiting.
+        # This runs in the thread of the client, where an endless handshake blocks no other client.
         if self.context is not None:
             request.settimeout(_Handler.timeout)
             with self.context.wrap_socket(request, server_side=True) as secured:

@@ -1,4 +1,4 @@
-"""A run's figures for Prometheus and its health for an orchestrator, served over HTTP."""
+"""Serves the figures of a run for Prometheus, and its health for an orchestrator."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from prometheus_client.exposition import choose_encoder
 
 from fenchel_connectors.monitoring.health import Health
 from fenchel_connectors.monitoring.http import HttpServer, Page
-from fenchel_stream.errors import ConfigError
 from fenchel_stream.evaluation.prequential import Step
 from fenchel_stream.network.report import StepReport
+from fenchel_stream.runner.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -28,49 +28,49 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 """Bounds of the histogram of batch times."""
 
 
-class PrometheusExporter:
-    """Serves what a run tells it, on four paths.
+class PrometheusExporter(Monitor):
+    """Serves the state of a run on four paths.
 
-    ``/livez`` and ``/readyz`` answer 200 or 503 and say why, see `Health`; ``/version`` is JSON;
-    ``/metrics`` are the figures.
+    ``/livez`` and ``/readyz`` answer 200 or 503 with the reason, see `Health`. ``/version`` answers
+    JSON, and ``/metrics`` the figures.
 
     Counters start at 0 in every process, as Prometheus expects it: a resumed run does not count
-    again what the run before it counted. Accuracy over any time is the ratio of two of them,
+    the records of earlier runs. Accuracy over any time is the ratio of two counters,
     ``rate(fenchel_stream_predictions_correct_total[5m]) /
     rate(fenchel_stream_predictions_total[5m])``. All names begin with ``fenchel_stream_``:
 
     ``records_total``
         Records read, rejected ones included.
     ``predictions_total``, ``predictions_correct_total``
-        Predictions whose label has arrived, and those that were the right class. A regressor's
-        are never counted as right.
+        Predictions whose label has arrived, and those of the right class. A prediction of a
+        regressor is never counted as right.
     ``loss_sum_total``
-        Summed over the same predictions, the cross-entropy of a classifier, if it is asked for
-        probabilities, or the absolute error of a regressor. Divide by ``predictions_total``.
+        Sum over the same predictions of the cross-entropy of a classifier with probabilities, or
+        of the absolute error of a regressor. Divide by ``predictions_total``.
     ``rejected_total{reason}``, ``checkpoint_failures_total``
         Records set aside; checkpoints that could not be written.
     ``label_join{state}``
-        With labels on a stream of their own: how many predictions and labels of the whole stream
-        were matched, given up, and so on, and how many are pending; see `LabelJoin`.
+        If labels come on a stream of their own: numbers of predictions and labels of the whole
+        stream that were matched, expired, and so on; see `LabelJoin`.
     ``batch_learn_seconds``
         Histogram of the time to predict, score and learn a batch.
     ``objective``, ``fenchel_divergence{layer}``, ``weight_displacement{layer}``
-        The network's objective after a recent batch, each hidden layer's Fenchel divergence, and
-        how far the weights of each layer moved; about once a second. Layers count from 1.
+        The objective of the network after a recent batch, the Fenchel divergence of each hidden
+        layer, and the distance that the weights of each layer moved; updated about once a second.
+        Layers count from 1.
     ``last_batch_timestamp_seconds``, ``last_checkpoint_timestamp_seconds``
-        When the last batch was learnt and the last checkpoint written, 0 before the first.
+        Times of the last learnt batch and the last written checkpoint, 0 before the first.
     ``info{version}``
         The version of fenchel-stream.
 
     Parameters
     ----------
     port
-        0 takes any free one; the attribute `port` tells which.
+        Port to listen on. 0 takes a free one; the attribute `port` is its number.
     host
-        Address to listen on. Whoever can reach it can read the figures.
+        Address to listen on. Anyone who can reach it can read the figures.
     reasons
-        Reasons for rejecting records that are known beforehand, so that their counters exist
-        from the start.
+        Known reasons for rejects, whose counters then exist from the start.
     certfile, keyfile
         For HTTPS, as `HttpServer` takes them.
     stuck_after
@@ -112,7 +112,7 @@ class PrometheusExporter:
         self.correct = made(Counter, "predictions_correct", "Predictions of the right class.")
         self.loss = made(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
         self.rejects = made(Counter, "rejected", "Records set aside.", ("reason",))
-        self.join = made(Gauge, "label_join", "Predictions and labels that came apart.", ("state",))
+        self.join = made(Gauge, "label_join", "Predictions and late labels by state.", ("state",))
         self.failures = made(Counter, "checkpoint_failures", "Checkpoints not written.")
         self.seconds = made(
             Histogram, "batch_learn_seconds", "Time to learn a batch.", buckets=SECONDS
@@ -157,33 +157,18 @@ class PrometheusExporter:
 
     @property
     def url(self) -> str:
-        """Where the metrics are."""
+        """URL of the metrics."""
         return f"{self._server.url}/metrics"
 
     def turn(self, waits: bool = False) -> None:
-        """Note that the loop has turned; from now on it may wait for ever if it `waits`."""
         self.health.turn(waits)
 
     def stop(self) -> None:
-        """Note that the run comes to its end."""
         self.health.stop()
 
     def batch(
         self, records: int, step: Step | None, seconds: float, report: StepReport | None
     ) -> None:
-        """Count a batch.
-
-        Parameters
-        ----------
-        records
-            Records read, rejected ones included.
-        step
-            What the batch brought; None if none of its records could be learnt.
-        seconds
-            How long it took to predict, score and learn it.
-        report
-            The network's report on it; None if the model is no Fenchel network.
-        """
         self._begun = True
         self.records.inc(records)
         if step is None:
@@ -205,9 +190,9 @@ class PrometheusExporter:
             self._looked = time.monotonic()
 
     def rejected(self, counts: Mapping[str, int]) -> None:
-        """Take over how many records the run has rejected so far, by reason.
+        """Set the numbers of rejected records of this run by reason.
 
-        What is told before the first batch was rejected by earlier processes: it is not counted.
+        A call before the first batch sets the numbers of earlier processes, which are not counted.
         """
         for reason, count in counts.items():
             child = self.rejects.labels(reason)
@@ -216,19 +201,16 @@ class PrometheusExporter:
             self._rejected[reason] = count
 
     def joined(self, figures: Mapping[str, int]) -> None:
-        """Take over how the join of labels to predictions stands."""
         for state, count in figures.items():
             self.join.labels(state).set(count)
 
     def checkpoint(self, error: Exception | None = None) -> None:
-        """Note that a checkpoint was written or, with `error`, that it was not."""
         if error is None:
             self.last_checkpoint.set_to_current_time()
         else:
             self.failures.inc()
 
     def close(self) -> None:
-        """Stop serving."""
         self._server.close()
 
     def _figures(self, accept: str) -> Page:
@@ -242,36 +224,10 @@ class PrometheusExporter:
         self.close()
 
 
-def open_exporter(
-    address: str,
-    *,
-    certfile: str | None = None,
-    keyfile: str | None = None,
-    stuck_after: float = 300.0,
-) -> PrometheusExporter:
-    """Return the exporter for an address such as ``127.0.0.1:9109`` or ``[::1]:9109``.
-
-    Raises
-    ------
-    ConfigError
-        It is no address, or cannot be listened on.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()):
-        raise ConfigError(f"metrics address {address!r} is not of the form host:port")
-    return PrometheusExporter(
-        int(port),
-        host.removeprefix("[").removesuffix("]"),
-        certfile=certfile,
-        keyfile=keyfile,
-        stuck_after=stuck_after,
-    )
-
-
 def _verdict(good: bool, why: str) -> Page:
     return Page(f"{why}\n".encode(), status=200 if good else 503)
 
 
 def _versions(accept: str) -> Page:
-    found = {"version": version("fenchel-stream"), "python": platform.python_version()}
-    return Page(json.dumps(found).encode(), "application/json")
+    versions = {"version": version("fenchel-stream"), "python": platform.python_version()}
+    return Page(json.dumps(versions).encode(), "application/json")

@@ -1,9 +1,9 @@
-"""A group of runs that share the parts of one stream, such as the partitions of a topic.
+"""A group of runs that share the partitions of one stream, such as those of a topic.
 
-Each part has a learner of its own, in a process of its own, with a model and checkpoints of its
-own (``partition-3/`` below `checkpoint.directory`), so that its state travels with it. The members
-of the group find each other, and agree on who has which part, by locks in that directory, which all
-of them must see; a lock ends with the process that has it, however that ends.
+Each partition has a learner in a process of its own, with its own model and checkpoints
+(``partition-3/`` below `checkpoint.directory`), so that its state moves with it. The members of the
+group find each other, and agree who owns which partition, by locks in that directory, which all of
+them must see. A lock ends with the process that holds it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Any
 import msgspec
 
 from fenchel_stream.errors import CheckpointError, ConfigError, FenchelStreamError
+from fenchel_stream.runner.build import build_source
 from fenchel_stream.runner.config import Config, parse
 from fenchel_stream.runner.group.membership import Membership
-from fenchel_stream.runner.group.partition import Part
+from fenchel_stream.runner.group.partition import Partition
 from fenchel_stream.runner.signals import StopSignals
-from fenchel_stream.streams.source import PartedSource, open_source
+from fenchel_stream.streams.registry import sink_file
 
 log = logging.getLogger(__name__)
 
 TICK = 0.1
-"""Seconds from one look at the group to the next."""
+"""Seconds between two looks at the group."""
 
 MEMBERS = ".members"
 
@@ -37,19 +38,20 @@ class Group:
     Parameters
     ----------
     config
-        What all members have alike.
+        The configuration that all members have.
 
     Raises
     ------
     ConfigError
-        There is no checkpoint directory, or the stream has no parts.
+        The configuration has no checkpoint directory, or the stream has no partitions.
 
     Notes
     -----
-    When a member joins, those that have more than their share stop some parts: each finishes its
-    batch, writes a checkpoint and ends, and only then is the part given up; all other parts go on.
-    A part that nobody has, because its member left or died, is taken by one that has less than its
-    share. A member that hangs keeps its parts until it is ended: there is never a second one.
+    When a member joins, members with more than their share release some partitions. The learner of
+    such a partition finishes its batch, writes a checkpoint and ends; only then is the partition
+    given up. All other learners go on. If a member leaves or dies, members with less than their
+    share take its partitions. A member that hangs keeps its partitions until it is ended: a
+    partition never has two learners.
     """
 
     def __init__(self, config: Config) -> None:
@@ -57,34 +59,32 @@ class Group:
             raise ConfigError(
                 "run.group needs [checkpoint]: its directory is where the group meets"
             )
-        source = open_source(
-            config.source.url, **config.source.options, **config.client(config.source.url)
-        )
-        if not isinstance(source, PartedSource):
-            raise ConfigError(f"run.group: {config.source.url} has no parts to share")
+        url = config.source.url
         self.config = config
         self.directory = Path(config.checkpoint.directory)
-        self.parts = source.parts()
-        self._owned: dict[str, Part] = {}
+        self.partitions = build_source(config, url, config.source.options).partitions()
+        if not self.partitions:
+            raise ConfigError(f"run.group: {url} has no partitions to share")
+        self._owned: dict[str, Partition] = {}
         self._done: set[str] = set()
 
     def configs(self) -> dict[str, Config]:
-        """Return the configuration of the learner of each part, by the part's name."""
-        return {name: self._config_of(name, number) for number, name in enumerate(self.parts)}
+        """Return the configuration of the learner of each partition, by its name."""
+        return {name: self._config_of(name, number) for number, name in enumerate(self.partitions)}
 
     def run(self) -> None:
-        """Learn this member's share of the parts, until a signal or their end.
+        """Learn this member's share of the partitions, until a signal or their end.
 
         Raises
         ------
         LearnerError
-            The learner of a part failed; it has logged why.
+            The learner of a partition failed. It has logged the reason.
         """
-        with StopSignals() as stop, Membership(self.directory / MEMBERS) as member:
+        with StopSignals() as signals, Membership(self.directory / MEMBERS) as member:
             try:
-                while not stop.came and len(self._done) < len(self.parts):
+                while not signals.received and len(self._done) < len(self.partitions):
                     self._collect()
-                    self._balance(member.quota(len(self.parts)))
+                    self._balance(member.quota(len(self.partitions)))
                     time.sleep(TICK)
             finally:
                 self._balance(0)
@@ -93,54 +93,52 @@ class Group:
                     time.sleep(TICK / 10)
 
     def _balance(self, quota: int) -> None:
-        """Take or give up parts, towards a fair share."""
-        for part in list(self._owned.values())[quota:]:
-            part.release()
-        for number, name in enumerate(self.parts):
+        """Take or release partitions, towards a fair share."""
+        for partition in list(self._owned.values())[quota:]:
+            partition.release()
+        for number, name in enumerate(self.partitions):
             if len(self._owned) < quota and name not in self._done | self._owned.keys():
                 self._take(name, number)
 
     def _take(self, name: str, number: int) -> None:
         try:
-            self._owned[name] = Part(name, self._config_of(name, number), self.directory / name)
+            config = self._config_of(name, number)
+            self._owned[name] = Partition(name, config, self.directory / name)
         except CheckpointError:
-            return  # another member has it
+            return  # another member owns it
         log.info("%s: taken", name)
 
     def _collect(self) -> None:
-        """Give up the parts whose learners have ended."""
-        for name, part in list(self._owned.items()):
-            if not part.collect():
+        """Give up the partitions whose learners have ended."""
+        for name, partition in list(self._owned.items()):
+            if not partition.collect():
                 continue
             del self._owned[name]
             log.info("%s: given up", name)
-            if part.code:
-                raise LearnerError(name, part.code)
-            if not part.released:
+            if partition.code:
+                raise LearnerError(name, partition.code)
+            if not partition.released:
                 self._done.add(name)
 
     def _config_of(self, name: str, number: int) -> Config:
-        """Return the configuration of the learner of one part."""
+        """Return the configuration of the learner of one partition."""
         tables: dict[str, Any] = msgspec.to_builtins(self.config)
-        options: Mapping[str, Any] = self.parts[name]
+        options: Mapping[str, Any] = self.partitions[name]
         tables["source"]["options"] |= options
         if tables["labels"] is not None:
-            tables["labels"]["options"] |= options  # a label is where its event is
+            tables["labels"]["options"] |= options  # a label is in the partition of its event
         tables["run"] |= {"group": False, "progress": False}
         tables["checkpoint"]["directory"] = str(self.directory / name)
         if tables["metrics"]["port"]:
             tables["metrics"]["port"] += 1 + number
         for output, url in tables["output"].items():
-            if not isinstance(url, str) or url == "-":
-                continue
-            if ":" not in (file := url.removeprefix("jsonl:")):
-                path = Path(file)
+            if isinstance(url, str) and (path := sink_file(url)) is not None:
                 tables["output"][output] = str(path.with_stem(f"{path.stem}-{name}"))
         return parse(tables)
 
 
 class LearnerError(FenchelStreamError):
-    """The learner of a part failed."""
+    """The learner of a partition failed."""
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name}: its learner ended with {code}")

@@ -1,4 +1,4 @@
-"""Who takes part in a group: files in a directory, each locked by a process that lives."""
+"""The members of a group: files in a directory, each locked by a living process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fenchel_stream.errors import CheckpointError
 
 
 class Membership:
-    """A member of a group, which this process is from `__enter__` to `__exit__` or its end.
+    """The membership of this process in a group, from `__enter__` to `__exit__`.
 
     Parameters
     ----------
     directory
-        Where the group's files are; made if need be.
+        Directory of the group, which is made if it does not exist.
 
     Examples
     --------
@@ -49,27 +49,28 @@ class Membership:
             (self.directory / self.name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """Return the members that live; what others left behind is removed."""
+        """Return the living members, and remove the files of members that have ended."""
         others = [path for path in self.directory.iterdir() if path.name != self.name]
-        found = [path.name for path in others if not _forsaken(path)]
+        living = [path.name for path in others if not _abandoned(path)]
         if self._lock is not None:
             if not (self.directory / self.name).exists():
-                self._join()  # somebody looked between the file and its lock, and removed it
-            found.append(self.name)
-        return sorted(found)
+                # Another member has seen the file before it was locked, and removed it.
+                self._join()
+            living.append(self.name)
+        return sorted(living)
 
-    def quota(self, parts: int) -> int:
-        """Return how many of the parts are for this member: all have as many, give or take one."""
+    def quota(self, partitions: int) -> int:
+        """Return the fair share of this member: the shares of two members differ by one at most."""
         names = self.names()
-        share, left = divmod(parts, len(names))
-        return share + (names.index(self.name) < left)
+        share, rest = divmod(partitions, len(names))
+        return share + (names.index(self.name) < rest)
 
     def _join(self) -> None:
         self._lock = Lock(self.directory, self.name)
 
 
-def _forsaken(path: Path) -> bool:
-    """Return whether nobody holds a member's file, and remove it then."""
+def _abandoned(path: Path) -> bool:
+    """Return whether no process holds a member's file, and remove it then."""
     try:
         lock = Lock(path.parent, path.name, attempts=1)
     except CheckpointError:

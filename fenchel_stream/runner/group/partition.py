@@ -1,4 +1,4 @@
-"""The learner of one part of a stream, in a process of its own."""
+"""The learner of one partition of a stream, in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from fenchel_stream.runner.learner import Learner
 log = logging.getLogger(__name__)
 
 CLAIM = ".claim"
-STOPS = {signal.SIGINT, signal.SIGTERM}
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
-class Part:
-    """A part that this process has taken, until `collect` says that it is given up.
+class Partition:
+    """A partition that this process owns, until `collect` returns True.
 
-    The claim to it is held by this process and by the learner's, so that it ends only when both
-    have, however they do.
+    This process and that of the learner both hold the claim to the partition, which ends only when
+    both have ended, in whatever way.
 
     Parameters
     ----------
     name
-        Of the part.
+        Name of the partition.
     config
-        Of its learner.
+        Configuration of its learner.
     folder
-        Where its checkpoints are.
+        Directory of its checkpoints.
 
     Attributes
     ----------
     released
-        Its learner has been asked to end.
+        Whether its learner has been asked to end.
     code
-        How it ended: the exit code, None before.
+        Exit code of its learner; None while it runs.
 
     Raises
     ------
     CheckpointError
-        Another process has it.
+        Another process owns the partition.
     """
 
     def __init__(self, name: str, config: Config, folder: Path) -> None:
@@ -55,30 +55,30 @@ class Part:
         self.code: int | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._claim = Lock(folder, CLAIM, attempts=1)
-        # Forked: a new interpreter would need seconds to import all that is here already.
+        # Forked, because a new interpreter needs seconds for the imports.
         self._process = multiprocessing.get_context("fork").Process(
             target=_learn, args=(name, config), name=name
         )
-        # What asks this process to stop must not be lost in one that is not ready to hear it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        # A signal that arrives before the child has its handlers must not be lost there.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def release(self) -> None:
         """Ask the learner to finish its batch, write a checkpoint and end."""
-        if not self.released:  # a second signal would break that off
+        if not self.released:  # a second signal would interrupt the checkpoint
             self.released = True
             self._process.terminate()
 
     def collect(self) -> bool:
-        """Give the part up if its learner has ended, and return whether that is so."""
+        """Give the partition up if its learner has ended; return whether it has."""
         if self._process.is_alive():
             return False
         self.code = self._process.exitcode
         if self.released and self.code == -signal.SIGTERM:
-            self.code = 0  # it had not begun
+            self.code = 0  # the learner had not begun
         self._process.join()
         self._process.close()
         self._claim.release()
@@ -86,10 +86,10 @@ class Part:
 
 
 def _learn(name: str, config: Config) -> None:
-    for number in STOPS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    # Whoever started it may be killed: then nobody would ask it to end.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    # If the parent is killed, no other process would ask the learner to end.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         log.info("%s: %s", name, Learner(config).run())

@@ -1,0 +1,122 @@
+"""How labels reach a run: with their rows, or later on a stream of their own.
+
+`Labels` is what the runner asks of both; `PromptLabels` is the first case, and `LateLabels` in
+`fenchel_stream.late_labels.late_labels` the second.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from fenchel_stream.evaluation.prequential import Prequential, Step
+    from fenchel_stream.streams.source import Batch, Source
+    from fenchel_stream.validation.row_check import CheckedRows, RowCheck
+
+
+class Labels(ABC):
+    """The part of a run that depends on the way in which labels come.
+
+    Attributes
+    ----------
+    source
+        What the run reads.
+    targets
+        The columns to predict.
+    joining
+        The columns that only join labels to events.
+    """
+
+    source: Source
+    targets: list[str]
+    joining: set[str]
+
+    @abstractmethod
+    def check(self, batch: Batch) -> CheckedRows:
+        """Return which rows of a batch can be used, and set the others aside.
+
+        Raises
+        ------
+        DataError
+            A column that is needed does not exist, or its first values are all unusable.
+        """
+
+    @abstractmethod
+    def step(self, test: Prequential, checked: CheckedRows) -> Step:
+        """Predict the rows that ask for it, then score and learn the rows whose label is known."""
+
+    @abstractmethod
+    def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
+        """Return the key of each row of `checked`; None if the source has no keys."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Note that an earlier run has begun this stream."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Warn of faults that only the end of a run shows.
+
+        Raises
+        ------
+        ConfigError
+            The positive class is written in another way than in the stream.
+        """
+
+    @property
+    @abstractmethod
+    def notes(self) -> list[str]:
+        """Sentences for the summary of the run."""
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Objects that belong into a checkpoint, by name."""
+        return {}
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """Counts for the monitor and the checkpoint."""
+        return {}
+
+
+class PromptLabels(Labels):
+    """Labels that come with their rows.
+
+    Parameters
+    ----------
+    source
+        The stream.
+    check
+        The check of its rows.
+    """
+
+    def __init__(self, source: Source, check: RowCheck) -> None:
+        self.source = source
+        self.targets = check.targets
+        self.joining = set()
+        self._check = check
+
+    def check(self, batch: Batch) -> CheckedRows:
+        return self._check(batch)
+
+    def step(self, test: Prequential, checked: CheckedRows) -> Step:
+        return test.step(checked.X, checked.y)
+
+    def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
+        if batch.keys is None or checked.numbers is None:
+            return batch.keys
+        return batch.keys[checked.numbers]
+
+    def resume(self) -> None:
+        self._check.resumed = True
+
+    def end(self) -> None:
+        self._check.end()
+
+    @property
+    def notes(self) -> list[str]:
+        return self._check.notes

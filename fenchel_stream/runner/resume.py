@@ -1,0 +1,184 @@
+"""The checkpoints of a run: from which one it resumes, and how a new one is written."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from fenchel_stream.checkpoint import CheckpointInfo, CheckpointStore
+from fenchel_stream.errors import CheckpointError
+from fenchel_stream.runner.config import Config, difference
+from fenchel_stream.runner.outputs import Marks
+from fenchel_stream.streams.source import Position
+
+log = logging.getLogger(__name__)
+
+
+class Origin(NamedTuple):
+    """A checkpoint from which a run resumes, and the directory that holds it."""
+
+    store: CheckpointStore
+    info: CheckpointInfo
+
+
+class RunCheckpoints:
+    """The checkpoints that belong to a configuration, which may have none.
+
+    From `__enter__` to `__exit__` no other process can write to their directory.
+
+    Parameters
+    ----------
+    config
+        The configuration of the run.
+
+    Attributes
+    ----------
+    store
+        The checkpoints; None if the configuration has no table ``[checkpoint]``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fenchel_stream.runner.config import parse
+    >>> from fenchel_stream.runner.resume import RunCheckpoints
+    >>> source = {"url": "river:Phishing", "target": "target"}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     config = parse({"source": source, "checkpoint": {"directory": folder}})
+    ...     with RunCheckpoints(config) as checkpoints:
+    ...         checkpoints.origin()
+    ...         checkpoints.save({}, {"records": 100})
+    ...         checkpoints.origin().info.name
+    '00000001'
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.settings = settings = config.checkpoint
+        self.store = (
+            None if settings is None else CheckpointStore(settings.directory, settings.keep)
+        )
+
+    def __enter__(self) -> Self:
+        if self.store is not None:
+            self.store.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.store is not None:
+            self.store.close()
+
+    def confirm(self) -> None:
+        """Make sure that no other process has taken over the directory.
+
+        Raises
+        ------
+        CheckpointError
+            Another process has.
+        """
+        if self.store is not None:
+            self.store.confirm()
+
+    def due(self, batches: int) -> bool:
+        """Return whether a checkpoint is due after this number of batches without one."""
+        return self.settings is not None and batches % self.settings.every == 0
+
+    def writer(self) -> str:
+        """Return the name of the run for its sinks: that of the newest checkpoint, or a new one."""
+        newest = self._newest()
+        name: str | None = None if newest is None else newest.meta.get("writer")
+        return name or uuid.uuid4().hex[:16]
+
+    def origin(self) -> Origin | None:
+        """Return the checkpoint from which a run would resume, None if it would begin anew.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint was made with other settings, or is damaged.
+        """
+        if self.store is None or self.settings is None:
+            return None
+        store, info = self.store, self.own()
+        if info is None and self.settings.start is not None:
+            start = Path(self.settings.start)
+            store = CheckpointStore(start.parent)
+            info = store.verify(start.name)
+        if info is None:
+            return None
+        if different := difference(info.meta.get("identity", {}), self.config.identity()):
+            raise CheckpointError(
+                f"checkpoint {info.path} was made with {different}: restore the setting, or "
+                "choose another checkpoint directory"
+            )
+        return Origin(store, info)
+
+    def own(self) -> CheckpointInfo | None:
+        """Return the newest checkpoint of the run's own directory, if it has learnt a record."""
+        newest = self._newest()
+        # A run without records writes a checkpoint only to test that it can. Before the next start
+        # the user may correct the configuration.
+        return None if newest is None or newest.meta.get("records") == 0 else newest
+
+    def beginning(self) -> Position | None:
+        """Return where an earlier run began to read the same streams, if it has learnt nothing."""
+        newest = self._newest()
+        if newest is None or newest.meta.get("records") != 0:
+            return None
+        # Other settings may have been corrected since, but a position belongs to one stream.
+        same = _urls(newest.meta.get("identity", {})) == _urls(self.config.identity())
+        return newest.meta["position"] if same else None
+
+    def first_marks(self) -> Marks:
+        """Return where the outputs ended when an earlier run began that learnt nothing."""
+        newest = self._newest()
+        marks: Marks = {} if newest is None else newest.meta.get("outputs", {})
+        return marks
+
+    def load(self, state: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Restore `state` from the origin.
+
+        Parameters
+        ----------
+        state
+            Fresh objects by name, which get the stored state.
+
+        Returns
+        -------
+        meta
+            The rest of the checkpoint; None if the run begins anew. If the origin belongs to
+            another directory, the marks of its outputs are left out: they are not this run's.
+        """
+        if self.settings is None or (origin := self.origin()) is None:
+            return None
+        store, info = origin
+        meta = store.load(state, info.name, allow_pickle=self.settings.allow_pickle)
+        own = store is self.store
+        log.info(
+            "resumed from checkpoint %s after %d records",
+            info.name if own else info.path,
+            meta["records"],
+            extra={"checkpoint": str(info.path), "records": meta["records"]},
+        )
+        return meta if own else {**meta, "outputs": {}}
+
+    def save(self, state: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            The disk refuses it, or the state cannot be stored.
+        """
+        if self.store is not None and self.settings is not None:
+            meta = {"identity": self.config.identity(), **meta}
+            self.store.save(state, meta, allow_pickle=self.settings.allow_pickle)
+
+    def _newest(self) -> CheckpointInfo | None:
+        return None if self.store is None else self.store.latest()
+
+
+def _urls(identity: Mapping[str, Any]) -> tuple[Any, Any]:
+    return identity.get("source", {}).get("url"), identity.get("labels", {}).get("source")
