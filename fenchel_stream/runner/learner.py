@@ -176,9 +176,7 @@ class Learner:
         marks: Marks = meta["outputs"]
         return marks
 
-    def _learn_stream(
-        self, batches: Iterator[Batch], signals: StopSignals, bar: ProgressBar
-    ) -> None:
+    def _follow(self, batches: Iterator[Batch], signals: StopSignals, bar: ProgressBar) -> None:
         """Learn batch after batch, and write checkpoints, to the end of the run."""
         start = time.perf_counter() - self.seconds
         limit = self.config.run.limit

@@ -23,7 +23,7 @@ import pytest
 from fenchel_connectors import CsvSource
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli import main
-from fenchel_stream.cli.run import FLAGS
+from fenchel_stream.cli.parser import FLAGS
 from fenchel_stream.runner.config import load
 from fenchel_stream.streams.source import Batch
 from tests.runs import assert_same, kept, learn, read_lines, rows, tables, to_toml, write_csv

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fenchel_connectors import JsonlSink
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.streams.sink import Sink, open_sink
+from fenchel_stream.streams import Sink, open_sink
 
 
 def written(path: Path) -> list[Any]:
@@ -28,7 +28,7 @@ def test_is_a_sink(tmp_path: Path) -> None:
     assert isinstance(sink, Sink)
     assert isinstance(sink, JsonlSink)
     sink.close()
-    with pytest.raises(ConfigError, match="nothing is installed for the scheme 'xml'"):
+    with pytest.raises(ConfigError, match="no installed package provides the scheme 'xml'"):
         open_sink("xml:a.xml")
 
 

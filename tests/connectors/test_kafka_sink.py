@@ -408,15 +408,13 @@ def test_another_topic_of_the_same_name(broker: Broker) -> None:
 def test_mistakes(broker: Broker, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="create it first"):
         KafkaSink(f"//{broker.bootstrap}/no-such-topic")
-    for output, message in (
-        ({"transactional": True}, "transactional is for predictions that go to a topic"),
-        (
-            {"transactional": True, "predictions": "kafka://h:1/t"},
-            r"output\.transactional needs a \[checkpoint\]",
-        ),
-    ):
-        settings = tables(tmp_path, "river:Phishing")
-        settings |= {"output": output}
-        del settings["checkpoint"]
-        with pytest.raises(ConfigError, match=message):
-            parse(settings)
+    to_topics = "transactional is for predictions that go to a topic"
+    settings = tables(tmp_path, "river:Phishing")
+    for predictions in (None, str(tmp_path / "predictions.jsonl")):
+        settings["output"] = {"transactional": True, "predictions": predictions}
+        with pytest.raises(ConfigError, match=to_topics):
+            Learner(parse(settings))
+    settings["output"] = {"transactional": True, "predictions": "kafka://h:1/t"}
+    del settings["checkpoint"]
+    with pytest.raises(ConfigError, match=r"output\.transactional needs a \[checkpoint\]"):
+        parse(settings)

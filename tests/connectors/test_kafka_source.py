@@ -21,7 +21,7 @@ from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.reader import Reader
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
-from fenchel_stream.streams.source import Batch, LiveSource, Position
+from fenchel_stream.streams import Batch, Position
 from tests.brokers import Broker
 from tests.connectors.streams import plain
 from tests.runs import assert_same, kept, learn, rows, start, until
@@ -36,7 +36,7 @@ def take(
 ) -> list[Batch]:
     """Return the batches of so many records, however often nothing comes."""
     found: list[Batch] = []
-    with closing(stream.batches(size, position)) as batches:  # type: ignore[type-var]
+    with stream.reading(size, position) as batches:
         while sum(len(batch.where) + len(batch.rejects) for batch in found) < records:
             batch = next(batches)
             if batch.where or batch.rejects:
@@ -56,7 +56,7 @@ def test_batches_and_what_stands_beside_the_values(broker: Broker) -> None:
         time = 1_700_000_000_000 + n
         broker.send(topic, [b'{"n": %d}' % n], key=key, headers=headers, timestamp_ms=time)
     stream = source(broker, topic, key="who", timestamp="at", headers=["trace", "odd"])
-    assert isinstance(stream, LiveSource)
+    assert stream.live
     assert stream.total is None
     (batch,) = take(stream, 3, size=3)
     assert batch.rows.to_dicts() == [
@@ -149,7 +149,7 @@ def test_deterministic_batches_are_in_order_of_offsets(broker: Broker) -> None:
     places = sorted((order[:n].count(p), p) for n, p in enumerate(order))
     expected = [f"{topic}:{p}:{offset}" for offset, p in places if offset <= 39]
     stream = source(broker, topic, deterministic=True, max_age=0.0)
-    with closing(stream.batches(7)) as batches:  # type: ignore[type-var]
+    with stream.reading(7) as batches:
         found = [next(batches)]
         broker.send(topic, records[70:])
         # Partition 0 ends after 40 records; nobody knows what its next one is.
@@ -163,7 +163,7 @@ def test_deterministic_batches_are_in_order_of_offsets(broker: Broker) -> None:
 def test_a_batch_comes_when_it_is_old_enough(broker: Broker) -> None:
     topic = broker.topic()
     broker.send(topic, numbers(3))
-    with closing(source(broker, topic, max_age=0.0).batches(10)) as batches:  # type: ignore[type-var]
+    with source(broker, topic, max_age=0.0).reading(10) as batches:
         found: list[int] = []
         while len(found) < 3:
             batch = next(batches)
@@ -174,28 +174,29 @@ def test_a_batch_comes_when_it_is_old_enough(broker: Broker) -> None:
         assert idle.position["offsets"] == {"0": 3}
 
 
-def test_workers_share_the_partitions(broker: Broker) -> None:
+def test_some_partitions_are_read_alone(broker: Broker) -> None:
     topic = broker.topic(partitions=3)
     broker.send(topic, numbers(30, 3))
-    first = take(source(broker, topic, worker=0, workers=2), 20)
-    second = take(source(broker, topic, worker=1, workers=2), 10)
-    listed = take(source(broker, topic, partitions=[2, 0]), 20)
+    first = take(source(broker, topic, partitions=[2, 0]), 20)
+    second = take(source(broker, topic, partitions=[1]), 10)
     assert {n % 3 for batch in first for n in batch.rows["n"]} == {0, 2}
     assert {n % 3 for batch in second for n in batch.rows["n"]} == {1}
-    assert set(first[-1].position["offsets"]) == set(listed[-1].position["offsets"]) == {"0", "2"}
-    with pytest.raises(ConfigError, match=r"worker 3 gets none: topic .* has partitions 0, 1, 2"):
-        next(source(broker, topic, worker=3, workers=4).batches(10))
+    assert set(first[-1].position["offsets"]) == {"0", "2"}
+    one_by_one = source(broker, topic).partitions()
+    assert one_by_one == {f"partition-{n}": {"partitions": [n]} for n in range(3)}
+    with pytest.raises(ConfigError, match=r"partitions none: topic .* has partitions 0, 1, 2"):
+        next(source(broker, topic, partitions=[]).batches(10))
     with pytest.raises(ConfigError, match="partitions 1, 5: topic"):
         next(source(broker, topic, partitions=[1, 5]).batches(10))
     with pytest.raises(CheckpointError, match="made of partitions 0, 2, and this run reads 1"):
-        next(source(broker, topic, worker=1, workers=2).batches(10, first[-1].position))
+        next(source(broker, topic, partitions=[1]).batches(10, first[-1].position))
 
 
 def test_start_at_the_latest_record(broker: Broker) -> None:
     broker.needs("end offsets")
     topic = broker.topic()
     broker.send(topic, numbers(5))
-    with closing(source(broker, topic, start="latest").batches(1)) as batches:  # type: ignore[type-var]
+    with source(broker, topic, start="latest").reading(1) as batches:
         assert next(batches).where == []
         broker.send(topic, [b'{"n": 99}'])
         while not (batch := next(batches)).where:
@@ -263,7 +264,7 @@ class TestLost:
     def test_an_empty_topic(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reading, "PATIENCE", 0.2)
         topic = broker.topic()
-        with closing(source(broker, topic).batches(1)) as batches:  # type: ignore[type-var]
+        with source(broker, topic).reading(1) as batches:
             start = next(batches).position
         message = rf"{topic}\[0\]: offset 7 comes next, and the broker has none before 0"
         with pytest.raises(DataError, match=message):
@@ -482,7 +483,7 @@ class TestOptions:
         values = stream.client.values
         assert values["sasl_plain_username"] == "canary-in-the-variable"
         assert values["sasl_plain_password"] == "canary-in-the-file"
-        with closing(stream.batches(10)) as batches:  # type: ignore[type-var]
+        with stream.reading(10) as batches:
             if broker.name == "noida":  # takes any password
                 said = str(next(batches))
             else:
@@ -501,9 +502,6 @@ class TestOptions:
             ("//me:secret@host/a", {}, "an address holds no password"),
             ("///a", {}, "no broker is named"),
             ("//host/a", {"client": {"bootstrap_servers": "b:9092"}}, "names brokers already"),
-            ("//host/a", {"worker": 1}, "give worker and workers, or partitions"),
-            ("//host/a", {"worker": 2, "workers": 2}, "2 workers count from 0"),
-            ("//host/a", {"worker": 0, "workers": 2, "partitions": [0]}, "or partitions"),
             ("//host/a", {"start": "now"}, "start is 'now'"),
             ("//host/a", {"reset": "none"}, "reset is 'none'"),
             ("//host/a", {"decoder": "nowhere"}, "decoder 'nowhere' is not of the form"),

@@ -46,7 +46,7 @@ from fenchel_stream.evaluation.prequential import Prequential, evaluate
 from fenchel_stream.evaluation.result import Evaluation
 from fenchel_stream.preprocessing.pipeline import Standardize
 from fenchel_stream.state import pack, restore
-from fenchel_stream.streams.source import open_source
+from fenchel_stream.streams import open_source
 
 ROWS = 150
 Make = Callable[[], Any]

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from fenchel_connectors.monitoring.prometheus import PrometheusExporter
-from fenchel_stream.cli import EXIT_CODES, main
+from fenchel_stream.cli import main
+from fenchel_stream.cli.parser import EXIT_CODES
 from fenchel_stream.errors import FenchelStreamError
 from fenchel_stream.runner.config import Config
 

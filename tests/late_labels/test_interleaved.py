@@ -8,18 +8,18 @@ from collections.abc import Generator, Iterator
 import polars as pl
 import pytest
 
-from fenchel_stream.late_labels.interleaved import interleave
-from fenchel_stream.streams.source import Batch, Position
+from fenchel_stream.late_labels import Interleaved
+from fenchel_stream.streams import Batch, Position, Source
 
 COUNT, SIZE = 200, 10
 DELAY = 0.2
 """Seconds that the slower one needs to begin: others are far through by then."""
 
 
-class Records:
-    """A live source of records numbered by time, which first says where it begins."""
+class Records(Source):
+    """A live source of records numbered by time, whose first batch says where it begins."""
 
-    total = None
+    live = True
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
@@ -35,16 +35,11 @@ class Records:
             time.sleep(0.01)
             yield Batch(pl.DataFrame(), [], {"next": COUNT})
 
-    def saved(self, position: Position) -> None:
-        """Nothing to do."""
-
 
 @pytest.mark.parametrize("slow", ["events", "labels"])
 def test_a_source_that_begins_later_is_waited_for(slow: str) -> None:
-    both = interleave(
-        Records(DELAY * (slow == "events")),
-        Records(DELAY * (slow == "labels")),
-        lambda batch: float(batch.rows["time"][0]) if len(batch.rows) else None,
+    both = Interleaved(
+        Records(DELAY * (slow == "events")), Records(DELAY * (slow == "labels")), "time"
     )
     times: list[int] = []
     batches = both.batches(SIZE)

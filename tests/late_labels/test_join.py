@@ -91,14 +91,14 @@ def frame_of(xs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def assert_same(found: Matched, expected: list[Any]) -> None:
     xs, ys, said = zip(*expected, strict=True) if expected else ((), (), ())
-    assert found.X.height == len(found.y) == len(found.said) == len(expected)
+    assert found.X.height == len(found.y) == len(found.predictions) == len(expected)
     if expected:
         assert found.X.to_dicts() == frame_of(list(xs)) or found.X.width == 0
         assert found.X.width == len(frame_of(list(xs))[0])
     # True is not 1 here, and 1 not "1".
     assert list(map(repr, to_list(found.y))) == list(map(repr, ys))
-    assert list(map(repr, found.said.labels)) == [repr(label) for label, _ in said]
-    assert (found.said.probabilities or []) == [found_of for _, found_of in said]
+    assert list(map(repr, found.predictions.labels)) == [repr(label) for label, _ in said]
+    assert (found.predictions.probabilities or []) == [found_of for _, found_of in said]
 
 
 def check_counts(join: LabelJoin, model: Model) -> None:
@@ -179,7 +179,7 @@ def test_it_equals_dictionaries(steps: list[Any], ttl: float | None, limit: int)
             y = pl.Series(ys, dtype=pl.Object if len(set(map(type, ys))) > 1 else None)
             found = join.labelled(keys, times, y)
             assert_same(found, model.labelled(rows))
-        event(f"{what}: {'matched' if len(found.said) else 'nothing'}")
+        event(f"{what}: {'matched' if len(found.predictions) else 'nothing'}")
         check_counts(join, model)
 
 
@@ -204,11 +204,11 @@ def test_numbers_come_back_as_they_were(kind: Any, labels: list[Any], y: Any, ea
         lambda: join.labelled(keys, times, y),
     ]
     first, second = reversed(calls) if early else calls
-    assert len(first().said) == 0
+    assert len(first().predictions) == 0
     join = restore(LabelJoin(kind), *pack(join))
     found = second()
     assert found.X.equals(X)
-    assert found.said.labels == labels
+    assert found.predictions.labels == labels
     assert to_list(found.y) == to_list(y)
 
 
@@ -220,8 +220,8 @@ def test_a_repeated_key_is_forgotten_with_its_age() -> None:
         time = pl.Series([begin])
         join.predicted(key, time, X, Predictions([None]))
         join.predicted(key, time, X, Predictions([None]))
-        assert len(join.labelled(key, time, y).said) == 1
-        assert len(join.labelled(key, time, y).said) == 0
+        assert len(join.labelled(key, time, y).predictions) == 1
+        assert len(join.labelled(key, time, y).predictions) == 0
     assert (join.counts["matched"], join.counts["repeated"], join.counts["duplicates"]) == (2, 2, 2)
 
 

@@ -17,11 +17,12 @@ import pytest
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.estimators.classifier import FenchelClassifier
-from fenchel_stream.late_labels.interleaved import LiveInterleaved, interleave
+from fenchel_stream.late_labels import Interleaved
+from fenchel_stream.late_labels.timed_batch import TimedBatch
 from fenchel_stream.preprocessing.pipeline import pipeline
 from fenchel_stream.runner.config import parse
 from fenchel_stream.runner.learner import Learner
-from fenchel_stream.streams.source import Batch, Position
+from fenchel_stream.streams import Batch, Position, Source
 from tests.runs import PATIENCE, assert_same, kept, learn, read_lines, rows, start, tables
 
 TTL = 400.0
@@ -285,8 +286,10 @@ class TestFaults:
         }
 
 
-class Live:
-    """A source that waits for more, as a topic does; it must be used in one thread alone."""
+class Live(Source):
+    """A source without end, such as a topic; it must be used in one thread alone."""
+
+    live = True
 
     def __init__(self) -> None:
         self.queue: queue.Queue[Any] = queue.Queue()
@@ -316,29 +319,25 @@ class Live:
         self.threads.add(threading.get_ident())
         self.heard.append(position)
 
-    @property
-    def total(self) -> int | None:
-        return None
 
-
-def next_batch(batches: Iterator[Batch]) -> Batch:
-    return next(batch for batch in batches if batch.where)
+def next_batch(batches: Iterator[Batch]) -> TimedBatch:
+    return next(batch for batch in batches if isinstance(batch, TimedBatch))
 
 
 class TestLive:
     def test_one_stream_does_not_wait_for_the_other(self) -> None:
         events, labels = Live(), Live()
-        both = interleave(events, labels, lambda batch: batch.rows["t"][0])
-        assert isinstance(both, LiveInterleaved)
+        both = Interleaved(events, labels, "t")
+        assert both.live
         batches = both.batches(1)
         for time in (1.0, 2.0, 3.0):
             events.queue.put(time)
             found = next_batch(batches)
-            assert (found.part, found.where) == ("events", [f"{time}"])
+            assert (found.stream, found.where) == ("events", [f"{time}"])
         assert found.position == {"events": {"n": 3.0}, "labels": {"n": -1}}
         # Both have something: the earlier one comes first, whichever it is.
         labels.queue.put(2.5)
-        assert next_batch(batches).part == "labels"
+        assert next_batch(batches).stream == "labels"
         for item in (9.0, 8.0, 7.0):
             labels.queue.put(item)
         events.queue.put(8.5)
@@ -367,13 +366,13 @@ class TestLive:
         events.queue.put(1.0)
         events.queue.put(None)
         labels.queue.put(None)
-        both = interleave(events, labels, lambda batch: None)
+        both = Interleaved(events, labels, None)
         assert [batch.where for batch in both.batches(1) if batch.where] == [["1.0"]]
 
     def test_an_error_is_raised_where_the_batches_are_read(self) -> None:
         events, labels = Live(), Live()
         labels.queue.put(DataError("gone"))
-        batches = interleave(events, labels, lambda batch: None).batches(1)
+        batches = Interleaved(events, labels, None).batches(1)
         with pytest.raises(DataError, match="gone"):
             next_batch(batches)
         assert events.closed

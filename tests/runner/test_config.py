@@ -104,7 +104,7 @@ def test_settings_go_over_the_file(tmp_path: Path) -> None:
     assert config.source.url == "csv:b.csv"
     with pytest.raises(ConfigError, match=r"run\.toml: run\.limit: Expected `int`, got `str`"):
         load(path, {"run.limit": "many"})
-    with pytest.raises(ConfigError, match="setting run.limit.most: limit is no table"):
+    with pytest.raises(ConfigError, match="setting run.limit.most: limit is not a table"):
         load(path, {"run.limit.most": 1})
 
 

@@ -152,7 +152,7 @@ def test_a_check_looks_at_each_part(
 
 def test_what_a_group_needs(tmp_path: Path) -> None:
     settings = tables(tmp_path, SEA)
-    with pytest.raises(ConfigError, match="has no parts to share"):
+    with pytest.raises(ConfigError, match="has no partitions to share"):
         Group(parse(settings))
     del settings["checkpoint"]
     with pytest.raises(ConfigError, match="run.group needs"):

@@ -355,9 +355,9 @@ class TestSilence:
         """Batches without any record, as an idle topic gives them, are no batches."""
         turns = []
 
-        class Halting:
+        class Halting(Source):
             def __init__(self, source: Source) -> None:
-                self.source, self.total = source, source.total
+                self.source = source
 
             def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
                 for batch in self.source.batches(size, position):
@@ -373,7 +373,7 @@ class TestSilence:
         changes: dict[str, Any] = {"checkpoint": {"every": 4}}
         learn(tmp_path / "whole", url, **changes)
         learner = Watched(parse(tables(tmp_path / "cut", url, **changes)))
-        learner.source = Halting(learner.source)
+        learner.labels.source = Halting(learner.labels.source)
         learner.run()
         assert_same(kept(tmp_path / "cut"), kept(tmp_path / "whole"))
         assert len(turns) == 4 * 10 + 1

@@ -26,20 +26,20 @@ def kill(number: int) -> None:
 
 
 def test_without_a_signal_it_is_a_plain_iterator() -> None:
-    with StopSignals() as stop:
+    with StopSignals() as signals:
         items = iter([1, 2])
-        assert [stop.next(items), stop.next(items), stop.next(items)] == [1, 2, None]
-        assert stop.came is None
+        assert [signals.next(items), signals.next(items), signals.next(items)] == [1, 2, None]
+        assert signals.received is None
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_between_two_items(number: signal.Signals) -> None:
-    with StopSignals() as stop:
+    with StopSignals() as signals:
         items = iter([1, 2])
-        assert stop.next(items) == 1
+        assert signals.next(items) == 1
         kill(number)
-        assert stop.came is number
-        assert stop.next(items) is None
+        assert signals.received is number
+        assert signals.next(items) is None
     assert list(items) == [2], "nothing was taken that nobody got"
 
 
@@ -57,9 +57,9 @@ def test_a_signal_in_the_midst_of_reading(number: signal.Signals) -> None:
             steps.append("tidied up")
         yield 1
 
-    with StopSignals() as stop:
-        assert stop.next(items()) is None
-        assert stop.came is number
+    with StopSignals() as signals:
+        assert signals.next(items()) is None
+        assert signals.received is number
     assert steps == ["tidied up"]
 
 
@@ -80,16 +80,16 @@ def test_a_signal_while_the_system_waits(number: signal.Signals) -> None:
         thread.start()
         yield os.read(reading, 1)
 
-    with StopSignals() as stop:
-        assert stop.next(items()) is None
+    with StopSignals() as signals:
+        assert signals.next(items()) is None
     thread.join()
     os.close(reading)
     os.close(writing)
 
 
 def test_a_signal_after_the_last_wait_interrupts_nothing() -> None:
-    with StopSignals() as stop:
-        assert stop.next(iter([1])) == 1
+    with StopSignals() as signals:
+        assert signals.next(iter([1])) == 1
         kill(signal.SIGTERM)
         done = sum(range(1000))
     assert done == 499500
@@ -100,22 +100,22 @@ def test_errors_pass_and_leave_no_trap_behind() -> None:
         yield 1
         raise OSError("gone")
 
-    with StopSignals() as stop:
+    with StopSignals() as signals:
         numbers = items()
-        assert stop.next(numbers) == 1
+        assert signals.next(numbers) == 1
         with pytest.raises(OSError, match="gone"):
-            stop.next(numbers)
+            signals.next(numbers)
         kill(signal.SIGTERM)
-        assert stop.came is signal.SIGTERM
+        assert signals.received is signal.SIGTERM
 
 
 def test_the_second_signal_does_what_it_did_before() -> None:
     came = []
     before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
     try:
-        with StopSignals() as stop:
+        with StopSignals() as signals:
             kill(signal.SIGINT)
-            assert stop.came is signal.SIGINT
+            assert signals.received is signal.SIGINT
             kill(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 kill(signal.SIGINT)
@@ -128,8 +128,8 @@ def test_in_another_thread_signals_stay_as_they_are() -> None:
     found: list[object] = []
 
     def run() -> None:
-        with StopSignals() as stop:
-            found.extend([stop.next(iter([1])), signal.getsignal(signal.SIGTERM)])
+        with StopSignals() as signals:
+            found.extend([signals.next(iter([1])), signal.getsignal(signal.SIGTERM)])
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -1,5 +1,9 @@
+"""Sources are found by their scheme, whichever package they come from."""
+
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -7,7 +11,7 @@ import pytest
 
 from fenchel_connectors import CsvSource, JsonlSource, ParquetSource, RiverSource
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.streams.source import Source, open_source
+from fenchel_stream.streams import Source, open_source
 
 
 def test_schemes_that_come_along(tmp_path: Path) -> None:
@@ -43,8 +47,8 @@ def test_scheme_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "[fenchel_stream.sources]\nother = fenchel_other:OtherSource\n"
     )
     (tmp_path / "fenchel_other.py").write_text(
-        "class OtherSource:\n"
-        "    total = None\n"
+        "from fenchel_stream.streams import Source\n"
+        "class OtherSource(Source):\n"
         "    def __init__(self, address, **options):\n"
         "        self.address, self.options = address, options\n"
         "    def batches(self, size, position=None):\n"
@@ -52,8 +56,25 @@ def test_scheme_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.syspath_prepend(tmp_path)
     source = open_source("other:a:b?c", colour="red")
-    assert isinstance(source, Source)
     assert vars(source) == {"address": "a:b?c", "options": {"colour": "red"}}
+    # Everything but `batches` has a default.
+    assert (source.total, source.live, source.waits, source.partitions()) == (
+        None,
+        False,
+        False,
+        {},
+    )
+    source.saved({})
+    with source.reading(10) as batches:
+        assert list(batches) == []
+    info.joinpath("entry_points.txt").write_text(
+        "[fenchel_stream.sources]\nother = fenchel_other:Nothing\n"
+    )
+    (tmp_path / "fenchel_other.py").write_text("class Nothing:\n    pass\n")
+    monkeypatch.delitem(sys.modules, "fenchel_other")
+    importlib.invalidate_caches()
+    with pytest.raises(ConfigError, match="fenchel_other:Nothing is not a subclass of fenchel_str"):
+        open_source("other:a")
 
 
 @pytest.mark.parametrize("url", ["flights.csv", "cvs:flights.csv", "", ":x"])
