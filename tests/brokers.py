@@ -191,17 +191,17 @@ class Broker:
         consumer = KafkaConsumer(
             **self.client, group_id=None, auto_offset_reset="earliest", **options
         )
-        found: list[Any] = []
+        consumed: list[Any] = []
         end = time.monotonic() + PATIENCE
         try:
             consumer.assign([TopicPartition(topic, number) for number in partitions])
-            while len(found) < count:
-                assert time.monotonic() < end, f"{len(found)} of {count} records came"
+            while len(consumed) < count:
+                assert time.monotonic() < end, f"{len(consumed)} of {count} records came"
                 for records in consumer.poll(timeout_ms=1000).values():
-                    found += records
+                    consumed += records
         finally:
             consumer.close()
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+        return sorted(consumed, key=lambda record: (record.partition, record.offset))
 
     @property
     def _address(self) -> tuple[str, int]:
@@ -218,10 +218,10 @@ class Broker:
             try:
                 return ask()
             except (KafkaError, OSError):
-                said = self.folder / "broker.log"
+                output = self.folder / "broker.log"
                 ended = self._process is not None and self._process.poll() is not None
                 if ended or time.monotonic() > end:
-                    raise AssertionError(said.read_text() if said.exists() else "") from None
+                    raise AssertionError(output.read_text() if output.exists() else "") from None
                 time.sleep(0.05)
 
     def _command(self) -> list[str | Path]:
@@ -239,10 +239,10 @@ class Broker:
 
 
 def _package(name: str) -> Path:
-    found = find_spec(name)
-    assert found is not None, f"{name} is not installed"
-    assert found.origin is not None
-    return Path(found.origin).parent
+    spec = find_spec(name)
+    assert spec is not None, f"{name} is not installed"
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
 def free_port() -> int:

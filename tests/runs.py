@@ -175,7 +175,18 @@ class Process:
     """
 
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["fenchel_connectors.monitoring.prometheus", "tests.warm"])
+    _context.set_forkserver_preload(
+        [
+            "fenchel_connectors.csv",
+            "fenchel_connectors.jsonl",
+            "fenchel_connectors.jsonl_sink",
+            "fenchel_connectors.kafka",
+            "fenchel_connectors.monitoring",
+            "fenchel_connectors.parquet",
+            "fenchel_stream.cli.run",
+            "tests.warm",
+        ]
+    )
 
     def __init__(
         self,
@@ -277,11 +288,11 @@ def until(
 ) -> Any:
     """Wait until `done` returns something true, and return that."""
     end = time.monotonic() + PATIENCE
-    while not (found := done()):
+    while not (value := done()):
         assert alive(), why()
         assert time.monotonic() < end, f"waited in vain; {why()}"
         time.sleep(0.01)
-    return found
+    return value
 
 
 def _enter(

@@ -43,8 +43,8 @@ def do_all(parts: dict[Path, Part], seed: int, jobs: int) -> dict[Path, dict[str
             for one in tqdm(as_completed(doing), total=len(doing), unit=" part"):
                 result = results[doing[one]] = {**one.result(), "commit": commit}
                 if "failed" in result:
-                    said = f"{result['group']}, {result['name']}: {result['failed']}"
-                    tqdm.write(said, file=sys.stderr)
+                    message = f"{result['group']}, {result['name']}: {result['failed']}"
+                    tqdm.write(message, file=sys.stderr)
                 else:
                     doing[one].with_suffix(".json").write_text(json.dumps(result))
         finally:
@@ -83,9 +83,9 @@ def main() -> int:
     results |= do_all(wanted, options.seed, options.jobs)
     left = [f"{part.group}, {part.name}" for at, part in parts.items() if at not in results]
     command = "python -m tests.chaos" + (f" --seed {options.seed}" if options.seed else "")
-    found = [results[folder] for folder in parts if folder in results]
-    REPORT.write_text("\n".join(report(found, left, command, options.machine)))
-    return int(any("failed" in one for one in found))
+    finished = [results[folder] for folder in parts if folder in results]
+    REPORT.write_text("\n".join(report(finished, left, command, options.machine)))
+    return int(any("failed" in one for one in finished))
 
 
 if __name__ == "__main__":

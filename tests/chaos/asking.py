@@ -11,9 +11,9 @@ from tests.runs import Process
 
 def ask(process: Process, path: str) -> tuple[int, str]:
     """Return the status and the text of a page that a run serves."""
-    found = process.until(lambda: re.search(r"metrics at (\S+)/metrics", process.err.read_text()))
+    match = process.until(lambda: re.search(r"metrics at (\S+)/metrics", process.err.read_text()))
     try:
-        with urlopen(found[1] + path, timeout=10) as answer:
+        with urlopen(match[1] + path, timeout=10) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:
@@ -23,6 +23,6 @@ def ask(process: Process, path: str) -> tuple[int, str]:
 def figure(process: Process, name: str) -> float:
     """Return a metric of a run."""
     page = ask(process, "/metrics")[1]
-    found = re.search(rf"^fenchel_stream_{name} (\S+)", page, re.MULTILINE)
-    assert found is not None, page
-    return float(found[1])
+    match = re.search(rf"^fenchel_stream_{name} (\S+)", page, re.MULTILINE)
+    assert match is not None, page
+    return float(match[1])

@@ -65,14 +65,14 @@ def bad_records(folder: Path, random: Random, *, name: str) -> Figures:
             assert process.wait() == 0, process.err.read_text()
         output = {"rejects": f"{server}/{letters}", "predictions": f"{server}/{predictions}"}
         kill_often(cut, url, random, **changes, output=output)
-        found = committed(broker, letters, BAD_RECORDS)
+        letters_sent = committed(broker, letters, BAD_RECORDS)
         published = committed(broker, predictions, RECORDS - BAD_RECORDS)
     expected = {places[n]: (BAD[kind][1], BAD[kind][0] or None) for n, kind in kinds.items()}
-    assert {one["where"]: (one["reason"], content_of(one)) for one in found} == expected
+    assert {one["where"]: (one["reason"], content_of(one)) for one in letters_sent} == expected
     for one, other in zip(published, read_lines(whole / "predictions.jsonl"), strict=True):
         assert one["where"] == other["where"]
         assert one["probabilities"] == other["probabilities"]
-    outcomes = Counter(one["where"] for one in [*found, *published])
+    outcomes = Counter(one["where"] for one in [*letters_sent, *published])
     assert outcomes == Counter(places)
     ours, its = kept(cut), kept(whole)
     assert ours.arrays == its.arrays
@@ -84,7 +84,7 @@ def bad_records(folder: Path, random: Random, *, name: str) -> Figures:
         "bad ones": BAD_RECORDS,
         "of kinds": str(len(set(kinds.values()))),
         "kills": KILLS,
-        "dead letters": len(found),
+        "dead letters": len(letters_sent),
         "bad ones learnt": sum(one["where"] in expected for one in published),
         "lost": (Counter(places) - outcomes).total(),
         "doubled": (outcomes - Counter(places)).total(),

@@ -20,7 +20,7 @@ FILES = ("arrays.npz", MANIFEST, "state.json")
 
 
 def damage(folder: Path, random: Random, *, name: str) -> Figures:
-    """Damage one file of a real checkpoint in every way of a kind; each must be found."""
+    """Damage one file of a real checkpoint in every way of a kind; each must be detected."""
     url = make_file("csv", folder, 60, random)
     # A small network: what is tried grows with the square of a file.
     learn(folder, url, model={"hidden": [2]}, metrics={"names": ["Accuracy"], "window": 5})
@@ -31,7 +31,7 @@ def damage(folder: Path, random: Random, *, name: str) -> Figures:
     # Read once where it stays whole: reading it takes twice as long as looking at the files.
     whole = None if name == MANIFEST else read_manifest(checkpoint)
 
-    def found() -> bool:
+    def detected() -> bool:
         try:
             # What `CheckpointStore.load` does first.
             verify_files(checkpoint, whole or read_manifest(checkpoint))
@@ -43,12 +43,12 @@ def damage(folder: Path, random: Random, *, name: str) -> Figures:
     try:
         for bit in range(8 * len(content)):
             os.pwrite(descriptor, bytes([content[bit // 8] ^ 1 << bit % 8]), bit // 8)
-            missed += not found()
+            missed += not detected()
             os.pwrite(descriptor, content[bit // 8 : bit // 8 + 1], bit // 8)
-        assert not found(), "the file is not what it was"
+        assert not detected(), "the file is not what it was"
         for length in reversed(range(len(content))):
             os.ftruncate(descriptor, length)
-            missed += not found()
+            missed += not detected()
     finally:
         os.close(descriptor)
     assert not missed, f"{missed} damages went unseen"

@@ -130,21 +130,20 @@ def _records(folder: Path, partition: int) -> int:
     return max((info.meta["records"] for info in infos if not info.damage), default=0)
 
 
+def _arrays(checkpoint: Path) -> dict[str, bytes]:
+    with np.load(checkpoint / "arrays.npz") as arrays:
+        return {name: array.tobytes() for name, array in arrays.items()}
+
+
 def _compare(folder: Path, url: str, per_partition: int, report: Report) -> None:
     for number in range(PARTITIONS):
         quiet = folder / f"quiet-{number}"
         quiet.mkdir()
         options = {"deterministic": True, "partitions": [number]}
         learn(quiet, url, source={"options": options}, run={"limit": per_partition})
-        found, wanted = (
-            _store(folder, number).verify(),
-            CheckpointStore(quiet / "checkpoints").verify(),
-        )
-        with np.load(found.path / "arrays.npz") as ours, np.load(wanted.path / "arrays.npz") as its:
-            same = {k: v.tobytes() for k, v in ours.items()} == {
-                k: v.tobytes() for k, v in its.items()
-            }
-        if not same or found.meta["position"] != wanted.meta["position"]:
+        infos = _store(folder, number).verify(), CheckpointStore(quiet / "checkpoints").verify()
+        arrays, expected = (_arrays(info.path) for info in infos)
+        if arrays != expected or infos[0].meta["position"] != infos[1].meta["position"]:
             report.different.append(f"partition-{number}")
         lines = (folder / f"predictions-partition-{number}.jsonl").read_text().splitlines()
         where = [json.loads(line)["where"] for line in lines]

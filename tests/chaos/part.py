@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 Figures = Mapping[str, int | float | str]
-"""What a part has found, by what it is; the same names for every part of a group."""
+"""The results of a part by name. All parts of a group have the same names."""
 
 
 @dataclass(frozen=True)

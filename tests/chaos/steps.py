@@ -42,6 +42,9 @@ WATCHED = (
     str(Path(__file__).with_name("control.py")),
 )  # fmt: skip
 
+for file in WATCHED:
+    assert Path(file).is_file(), f"{file}: a file whose lines are watched has moved"
+
 SAVE = 3
 """Which checkpoint of a run is its last: after the one at its beginning, some are quiet."""
 

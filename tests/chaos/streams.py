@@ -41,10 +41,10 @@ def send(broker: Broker, topic: str, count: int, random: Random) -> None:
 
 
 def lost_and_doubled(cut: Path, whole: Path) -> tuple[int, int]:
-    """Return how many records of a whole run a cut one has lost, and how many it has twice."""
-    found, expected = _records(cut), _records(whole)
-    lost = (expected - found).total()
-    return lost, (found - expected).total()
+    """Return how many records of the whole run the cut run has lost, and how many it has twice."""
+    records, expected = _records(cut), _records(whole)
+    lost = (expected - records).total()
+    return lost, (records - expected).total()
 
 
 def _records(folder: Path) -> Counter[str]:

@@ -33,15 +33,15 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: Capture) -> Any:
-    """Write a configuration, run the command with it, return its exit code and what it said."""
+    """Write a configuration, run the command with it, return its exit code and its output."""
 
     def started(*arguments: str, count: int = 60, **changes: Any) -> tuple[int, str, str]:
         url = write_csv(tmp_path / "data.csv", rows(count))
         file = tmp_path / "run.toml"
         file.write_text(to_toml(tables(tmp_path, url, **changes)))
         code = main(["run", str(file), *arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return started
 
@@ -108,9 +108,9 @@ class TestExitCodes:
     def test_0_and_a_positive_class_that_never_came(self, run: Any) -> None:
         code, out, err = run("--positive", "maybe")
         assert code == 0
-        told = "none of 57 labels was source.positive = 'maybe'"
-        assert out.endswith(f" rows/s; {told}\n")
-        assert f"{told}; they are: 'no', 'yes'" in err
+        note = "none of 57 labels was source.positive = 'maybe'"
+        assert out.endswith(f" rows/s; {note}\n")
+        assert f"{note}; they are: 'no', 'yes'" in err
 
     def test_2_a_positive_class_in_other_letters(self, run: Any) -> None:
         code, out, err = run("--positive", "YES")
@@ -188,18 +188,18 @@ class TestExitCodes:
 
     def test_1_what_is_nobody_s_plan(self, tmp_path: Path) -> None:
         """A factory with a fault of its own: its author needs the traceback."""
-        (tmp_path / "mine.py").write_text("import math\nmath.sqrt(-1)\n")
+        (tmp_path / "faulty.py").write_text("import math\nmath.sqrt(-1)\n")
         command = "from fenchel_stream.cli import main; raise SystemExit(main())"
         arguments = ["run", "--source", "river:Phishing", "--target", "target"]
         done = subprocess.run(
-            [sys.executable, "-c", command, *arguments, "--set", "model.factory=mine:make"],
+            [sys.executable, "-c", command, *arguments, "--set", "model.factory=faulty:make"],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 1
-        assert 'mine.py", line 2' in done.stderr
+        assert 'faulty.py", line 2' in done.stderr
 
 
 class TestFlags:
@@ -232,10 +232,10 @@ class TestFlags:
         run = {"batch_size": 7, "limit": 7}
         learn(tmp_path / "other", url, source=source, metrics=metrics, run=run)
         assert main(["run", *sum(arguments.items(), ()), *others]) == 0
-        said = capsys.readouterr()
-        assert said.out.startswith("Accuracy ")
+        output = capsys.readouterr()
+        assert output.out.startswith("Accuracy ")
         # The progress bar.
-        assert re.search(r"21\.0/21\.0 \[.*rows/s, Accuracy 0\.\d+\]", said.err)
+        assert re.search(r"21\.0/21\.0 \[.*rows/s, Accuracy 0\.\d+\]", output.err)
         assert (
             len(read_lines(tmp_path / "p.jsonl")) + len(read_lines(tmp_path / "r.jsonl")) == 21 - 7
         )
@@ -265,8 +265,8 @@ class TestFlags:
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 0
-        said = capsys.readouterr().out
-        assert [word for word in words if word not in said] == []
+        output = capsys.readouterr().out
+        assert [word for word in words if word not in output] == []
 
     def test_version(self, capsys: Capture) -> None:
         with pytest.raises(SystemExit) as end:
@@ -288,13 +288,13 @@ class TestCheck:
             file = tmp_path / "run.toml"
             file.write_text(to_toml(tables(tmp_path / "made", url, **changes)))
             code = main(["check", str(file), *arguments])
-            said = capsys.readouterr()
-            return code, said.out, said.err
+            output = capsys.readouterr()
+            return code, output.out, output.err
 
         return checked
 
     def test_all_is_shown_and_nothing_written(self, check: Any, tmp_path: Path) -> None:
-        code, said, _ = check(features={"ignore": ["b"]})
+        code, output, _ = check(features={"ignore": ["b"]})
         assert code == 0
         record = rows(60)[0]
         for line in (
@@ -311,24 +311,24 @@ class TestCheck:
             r"               1 non_numeric: data\.csv:19, column 'a' holds 'far'",
             r"dry run        predicts '(yes|no)' for data\.csv:2",
         ):
-            assert re.search(f"^{line}$", said, re.MULTILINE), line
+            assert re.search(f"^{line}$", output, re.MULTILINE), line
         assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "run.toml"]
 
     def test_where_a_run_would_go_on(self, check: Any, tmp_path: Path) -> None:
         learn(tmp_path / "made", write_csv(tmp_path / "data.csv", rows(60)))
         before = kept(tmp_path / "made")
-        code, said, _ = check()
+        code, output, _ = check()
         assert code == 0
-        assert "00000004: a run goes on from there, after 60 records" in said
+        assert "00000004: a run goes on from there, after 60 records" in output
         assert_same(kept(tmp_path / "made"), before)
         code, _, error = check(model={"hidden": [9]})
         assert code == 4
         assert "was made with model.hidden = [8]" in error
 
     def test_standard_input_is_left_alone(self, check: Any) -> None:
-        code, said, _ = check(url="jsonl:-")
+        code, output, _ = check(url="jsonl:-")
         assert code == 0
-        assert "jsonl:-: not read" in said
+        assert "jsonl:-: not read" in output
 
     def test_an_idle_source(self, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         def idle(*_: object) -> Iterator[Batch]:
@@ -336,9 +336,9 @@ class TestCheck:
                 yield Batch(pl.DataFrame(), [], {})
 
         monkeypatch.setattr(CsvSource, "batches", idle)
-        code, said, _ = check("--wait", "0.01")
+        code, output, _ = check("--wait", "0.01")
         assert code == 0
-        assert "reachable, but no record within 0.01 s" in said
+        assert "reachable, but no record within 0.01 s" in output
 
     def test_what_would_fail_fails(self, check: Any, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -352,8 +352,8 @@ class TestCheck:
             (2, "output.plot: ", {"output": {"plot": str(tmp_path / "file" / "p.png")}}),
             (4, "Not a directory", {"checkpoint": {"directory": f"{tmp_path}/file/c"}}),
         ):
-            found, _, error = check(**changes)
-            assert (found, message in error) == (code, True), error
+            result, _, error = check(**changes)
+            assert (result, message in error) == (code, True), error
 
 
 class TestCheckpoint:
@@ -376,8 +376,8 @@ class TestCheckpoint:
 
     def test_verify(self, directory: Path, capsys: Capture) -> None:
         assert main(["checkpoint", "verify", str(directory)]) == 0
-        said = capsys.readouterr().out
-        assert said == "00000004: intact\n00000005: intact\n00000006: intact\n"
+        output = capsys.readouterr().out
+        assert output == "00000004: intact\n00000005: intact\n00000006: intact\n"
         assert main(["checkpoint", "verify", str(directory), "00000005"]) == 0
         assert capsys.readouterr().out == "00000005: intact\n"
         for name in ("00000004", "00000006"):
@@ -386,8 +386,8 @@ class TestCheckpoint:
             content[100] ^= 1
             path.write_bytes(content)
         assert main(["checkpoint", "verify", str(directory)]) == 4
-        said, error = capsys.readouterr()
-        assert said == "00000005: intact\n"
+        output, error = capsys.readouterr()
+        assert output == "00000005: intact\n"
         assert re.search("00000004 is damaged: arrays.npz: its sha256 .* no older one", error)
         assert re.search("00000006 is damaged: .* checkpoint 00000005 is whole", error)
         assert main(["checkpoint", "verify", str(directory), "00000005"]) == 0
@@ -436,7 +436,7 @@ class TestCheckpoint:
             assert "a letter, then letters" in capsys.readouterr().err
         (directory / "taken").write_text("")
         assert main(["checkpoint", "alias", str(directory), "taken"]) == 2
-        assert main(["checkpoint", "alias", str(directory), "mine", "loser"]) == 4
+        assert main(["checkpoint", "alias", str(directory), "winner", "loser"]) == 4
         assert "only 00000006, 00000010, 00000011, 00000012, challenger, champion" in (
             capsys.readouterr().err
         )
@@ -488,8 +488,8 @@ class TestCheckpoint:
         start = {"start": str(directory / "champion")}
         learn(challenger, url, checkpoint=start, run={"limit": 80})
         learn(challenger, url, checkpoint=start)
-        found = kept(challenger)
-        assert (found.arrays, found.state) == (whole.arrays, whole.state)
+        result = kept(challenger)
+        assert (result.arrays, result.state) == (whole.arrays, whole.state)
         assert len(read_lines(challenger / "predictions.jsonl")) < 40
         assert kept(tmp_path).files == whole.files
         (tmp_path / "run.toml").write_text(to_toml(tables(tmp_path / "third", url)))
@@ -502,11 +502,11 @@ class TestCheckpoint:
     def test_status(self, directory: Path, tmp_path: Path, capsys: Capture) -> None:
         CheckpointStore(directory).alias("champion", "00000005")
         assert main(["status", str(directory), "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
+        result = json.loads(capsys.readouterr().out)
         meta = kept(tmp_path).meta
-        assert 0 <= found.pop("age_seconds") < 600
-        assert datetime.fromisoformat(found.pop("created")) <= datetime.now(UTC)
-        assert found == {
+        assert 0 <= result.pop("age_seconds") < 600
+        assert datetime.fromisoformat(result.pop("created")) <= datetime.now(UTC)
+        assert result == {
             "checkpoint": "00000006",
             "records": 100,
             "accepted": len(read_lines(tmp_path / "predictions.jsonl")),
@@ -519,7 +519,7 @@ class TestCheckpoint:
         }
         with CheckpointStore(directory):
             assert main(["status", str(directory)]) == 0
-            said = capsys.readouterr().out
+            output = capsys.readouterr().out
         for line in (
             r"checkpoint   00000006",
             r"records      100",
@@ -527,7 +527,7 @@ class TestCheckpoint:
             r"aliases      champion 00000005",
             rf"writer       {os.getpid()}",
         ):
-            assert re.search(f"^{line}$", said, re.MULTILINE), line
+            assert re.search(f"^{line}$", output, re.MULTILINE), line
         (directory / "00000006" / "manifest.json").write_text("{}")
         assert main(["status", str(directory)]) == 4
         assert "00000006 is damaged" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from tests.runs import Process, rows, tables, to_toml, write_csv
 JSON = ("--log-format", "json", "run", "run.toml")
 
 
-def said(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, Any]]]:
+def logged(folder: Path, *arguments: str) -> tuple[int, str, list[dict[str, Any]]]:
     """Run the command, and return its exit code, its output, and its log."""
     with Process(folder, *JSON, *arguments) as process:
         code = process.wait()
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_run_and_its_end(folder: Path) -> None:
     before = datetime.now(UTC)
-    code, out, lines = said(folder)
+    code, out, lines = logged(folder)
     assert (code, out[:9]) == (0, "Accuracy ")
     assert "data.csv:19: rejected as non_numeric (column 'a' holds 'far')" in {
         line["message"] for line in lines
@@ -45,30 +45,30 @@ def test_a_run_and_its_end(folder: Path) -> None:
         assert line["level"] in {"INFO", "WARNING"}
         assert line["logger"].startswith("fenchel_stream.")
         assert before <= datetime.fromisoformat(line["time"]) <= datetime.now(UTC)
-    code, out, lines = said(folder)
+    code, out, lines = logged(folder)
     assert (code, out[:22]) == (0, "nothing new: Accuracy ")
     assert lines[0]["checkpoint"].endswith("/00000004")
     assert lines[0]["records"] == 60
-    code, out, (line,) = said(folder, "--set", "model.hidden=[9]")
+    code, out, (line,) = logged(folder, "--set", "model.hidden=[9]")
     assert (code, line["exit_code"], line["level"], out) == (4, 4, "CRITICAL", "")
     assert "was made with model.hidden = [8]" in line["message"]
 
 
 def test_a_fault_of_the_program(folder: Path) -> None:
-    (folder / "mine.py").write_text("import math\nmath.sqrt(-1)\n")
+    (folder / "faulty.py").write_text("import math\nmath.sqrt(-1)\n")
     command = "from fenchel_stream.cli import main; raise SystemExit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", command, *JSON, "--set", "model.factory=mine:make"],
+        [sys.executable, "-c", command, *JSON, "--set", "model.factory=faulty:make"],
         capture_output=True,
         text=True,
         check=False,
     )
     line = json.loads(done.stderr)
     assert (done.returncode, line["exit_code"]) == (1, 1)
-    assert 'mine.py", line 2' in line["exception"]
+    assert 'faulty.py", line 2' in line["exception"]
 
 
 def test_what_is_no_json_becomes_text() -> None:
     record = logging.makeLogRecord({"msg": "%s", "args": ("a\nb",), "path": Path("c")})
-    found = json.loads(JsonFormatter().format(record))
-    assert (found["message"], found["path"]) == ("a\nb", "c")
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["message"], line["path"]) == ("a\nb", "c")

@@ -292,8 +292,8 @@ def test_what_csv_writes_is_read_back(
     folder = tmp_path_factory.mktemp("csv")
     source = write(folder, gzip.compress(content) if packed else content)
     expected = [tuple(field or None for field in row) for row in rows]
-    found, _, rejects = everything(source, size)
-    assert (found, rejects) == (expected, [])
+    rows_read, _, rejects = everything(source, size)
+    assert (rows_read, rejects) == (expected, [])
     assert_resumable(source, size)
 
 

@@ -77,11 +77,11 @@ def mixed(broker: Broker, tmp_path: Path) -> tuple[dict[str, Any], dict[int, str
 def check(
     broker: Broker, events: str, kinds: dict[int, str], predictions: str, letters: str, limit: int
 ) -> list[dict[str, Any]]:
-    found = committed(broker, letters, len(kinds))
-    assert {one["where"]: one["reason"] for one in found} == {
+    stored = committed(broker, letters, len(kinds))
+    assert {one["where"]: one["reason"] for one in stored} == {
         f"{events}:0:{offset}": BAD[kind][1] for offset, kind in kinds.items()
     }
-    for one in found:
+    for one in stored:
         offset = int(one["where"].rpartition(":")[2])
         assert content_of(one) == (BAD[kinds[offset]][0] or None)
         assert one["as key"] == one["where"].encode()
@@ -89,7 +89,7 @@ def check(
     good = [offset for offset in range(limit) if offset not in kinds]
     published = committed(broker, predictions, len(good))
     assert [one["where"] for one in published] == [f"{events}:0:{offset}" for offset in good]
-    return found
+    return stored
 
 
 def test_every_kind_from_topic_to_topic_and_back(
@@ -101,22 +101,24 @@ def test_every_kind_from_topic_to_topic_and_back(
     limit = settings["run"]["limit"]
     assert (result.rows, result.rejected) == (limit - len(kinds), len(kinds))
     events = settings["source"]["url"].rpartition("/")[2]
-    found = check(broker, events, kinds, predictions, letters, limit)
+    stored = check(broker, events, kinds, predictions, letters, limit)
 
     target, url = broker.topic(), f"kafka://{broker.bootstrap}/"
     # The letter that marked the end is none: it must not be taken for one.
     copy = tmp_path / "letters.jsonl"
-    copy.write_text("".join(json.dumps(one | {"as key": ""}) + "\n" for one in found))
-    have = [one for one in found if content_of(one) is not None]
+    copy.write_text("".join(json.dumps(one | {"as key": ""}) + "\n" for one in stored))
+    have = [one for one in stored if content_of(one) is not None]
     for sent in (len(have), 0):
         assert main(["dlq", "replay", str(copy), url + target]) == 0
-        said = capsys.readouterr().out
-        assert f"{len(found)} letters: {sent} records sent, {len(have) - sent} were there" in said
+        output = capsys.readouterr().out
+        assert (
+            f"{len(stored)} letters: {sent} records sent, {len(have) - sent} were there" in output
+        )
     back = broker.read(target, len(have))
     assert [record.value for record in back] == [content_of(one) for one in have]
     assert [record.key for record in back] == [one["key"].encode() for one in have]
     # One that was mended goes back once, under its old key, with what is new.
-    mended = {**found[0], "where": "elsewhere:0:1", "mended": rows(1)[0]}
+    mended = {**stored[0], "where": "elsewhere:0:1", "mended": rows(1)[0]}
     with copy.open("a") as file:
         file.write(json.dumps(mended | {"as key": ""}) + "\n")
     assert main(["dlq", "replay", str(copy), url + target]) == 0

@@ -24,13 +24,13 @@ def only(source: IterableSource) -> Batch:
 
 def test_pairs_and_dicts() -> None:
     items = [({"a": 1}, True), {"a": 2, "target": False}, ({"b": 3}, {"y": 1.5, "z": 2.5})]
-    batch = only(IterableSource(items, name="mine"))
+    batch = only(IterableSource(items, name="records"))
     assert batch.rows.to_dicts() == [
         {"a": 1, "target": True, "b": None, "y": None, "z": None},
         {"a": 2, "target": False, "b": None, "y": None, "z": None},
         {"a": None, "target": None, "b": 3, "y": 1.5, "z": 2.5},
     ]
-    assert batch.where == ["mine:1", "mine:2", "mine:3"]
+    assert batch.where == ["records:1", "records:2", "records:3"]
 
 
 def test_target_can_have_another_name() -> None:

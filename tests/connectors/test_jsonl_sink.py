@@ -169,9 +169,9 @@ def test_standard_output(address: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
-    lines, said = run("200")
+    lines, summary = run("200")
     assert [line["where"] for line in lines] == [f"Phishing:{n}" for n in range(1, 201)]
-    assert "over 200 rows" in said
+    assert "over 200 rows" in summary
     lines, _ = run("300")
     assert [line["where"] for line in lines] == [f"Phishing:{n}" for n in range(201, 301)]
 

@@ -53,8 +53,8 @@ def test_rows_have_the_union_of_keys(tmp_path: Path) -> None:
 )
 def test_mixed_types_stay_what_they_are(tmp_path: Path, values: list[Any]) -> None:
     content = "".join(json.dumps({"a": value}) + "\n" for value in values)
-    found = only(write(tmp_path, content)).rows["a"].to_list()
-    assert list(map(repr, found)) == list(map(repr, values))
+    rows_read = only(write(tmp_path, content)).rows["a"].to_list()
+    assert list(map(repr, rows_read)) == list(map(repr, values))
 
 
 def test_types_of_columns(tmp_path: Path) -> None:
@@ -203,9 +203,9 @@ def test_what_json_writes_is_read_back(
     assert sum(len(batch.rejects) for batch in batches) == sum(
         isinstance(item, bytes) and bool(item.strip()) for item in items
     )
-    found = [row for batch in batches for row in batch.rows.to_dicts()]
-    assert len(found) == len(good)
-    for row, item in zip(found, good, strict=True):
+    rows_read = [row for batch in batches for row in batch.rows.to_dicts()]
+    assert len(rows_read) == len(good)
+    for row, item in zip(rows_read, good, strict=True):
         # Beside floats an integer becomes the float that is equal to it; nothing else changes.
         assert {key: value for key, value in row.items() if value is not None} == {
             key: value for key, value in item.items() if value is not None

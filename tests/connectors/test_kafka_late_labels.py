@@ -55,10 +55,10 @@ def fill(broker: Broker) -> tuple[str, dict[str, Any], int]:
     return url + topics[0], table, count + late // SIZE * SIZE - 2 * SIZE
 
 
-def assert_conserved(found: dict[str, int]) -> None:
-    assert found["matched"] + found["expired"] + found["pending"] == found["predictions"]
-    told = ("matched", "duplicates", "orphans", "early")
-    assert sum(found[name] for name in told) == found["labels"]
+def assert_conserved(figures: dict[str, int]) -> None:
+    assert figures["matched"] + figures["expired"] + figures["pending"] == figures["predictions"]
+    names = ("matched", "duplicates", "orphans", "early")
+    assert sum(figures[name] for name in names) == figures["labels"]
 
 
 def test_a_killed_run_ends_as_one_that_was_not(broker: Broker, tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_a_killed_run_ends_as_one_that_was_not(broker: Broker, tmp_path: Path) -
     }
     learn(tmp_path / "whole", url, **changes)
     whole = kept(tmp_path / "whole")
-    found = whole.meta["labels"]
+    figures = whole.meta["labels"]
     for name in ("matched", "expired", "pending", "repeated", "duplicates", "early"):
-        assert found[name] > 0, name
+        assert figures[name] > 0, name
     rng = random.Random(0)
     done, cut = 0, tmp_path / "cut"
     for _ in range(3):
@@ -90,7 +90,7 @@ def test_a_killed_run_ends_as_one_that_was_not(broker: Broker, tmp_path: Path) -
             assert_conserved(info.meta["labels"])
     assert_same(kept(cut), whole)
     places = [one["where"] for one in read_lines(cut / "predictions.jsonl")]
-    assert len(places) == len(set(places)) == found["predictions"]
+    assert len(places) == len(set(places)) == figures["predictions"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

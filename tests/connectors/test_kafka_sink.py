@@ -41,14 +41,14 @@ from tests.runs import (
 
 def committed(broker: Broker, topic: str, count: int) -> list[dict[str, Any]]:
     """Return what a reader of committed records sees, `count` of them and no more."""
-    found = broker.read(topic, count, isolation_level="read_committed")
-    last = found[-1].offset if found else -1
+    published = broker.read(topic, count, isolation_level="read_committed")
+    last = published[-1].offset if published else -1
     # One more record shows that nothing else stands before it.
     broker.send(topic, [b'{"where": "end"}'])
-    found = broker.read(topic, count + 1, isolation_level="read_committed")
-    assert json.loads(found[-1].value)["where"] == "end"
-    assert [record.offset for record in found[:-1]][-1:] == ([last] if count else [])
-    return [orjson.loads(record.value) | {"as key": record.key} for record in found[:-1]]
+    published = broker.read(topic, count + 1, isolation_level="read_committed")
+    assert json.loads(published[-1].value)["where"] == "end"
+    assert [record.offset for record in published[:-1]][-1:] == ([last] if count else [])
+    return [orjson.loads(record.value) | {"as key": record.key} for record in published[:-1]]
 
 
 @dataclass
@@ -62,9 +62,9 @@ class Publishing:
 
     def check(self) -> None:
         """Assert that a reader of committed records sees each prediction once."""
-        found = committed(self.broker, self.topic, len(self.wanted))
+        published = committed(self.broker, self.topic, len(self.wanted))
         for name in ("where", "prediction", "probabilities", "model"):
-            assert [one[name] for one in found] == [one[name] for one in self.wanted]
+            assert [one[name] for one in published] == [one[name] for one in self.wanted]
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def test_what_is_published(broker: Broker, tmp_path: Path) -> None:
     settings["output"] = {"predictions": f"kafka://{broker.bootstrap}/{topic}"}
     settings["run"] |= {"limit": 60}
     Learner(parse(settings)).run()
-    found = committed(broker, topic, 60)
-    assert [one["where"] for one in found] == [f"{events}:0:{n}" for n in range(60)]
-    assert [one["as key"] for one in found] == [f"k{n}".encode() for n in range(60)]
-    assert [one["key"] for one in found] == [f"k{n}" for n in range(60)]
+    published = committed(broker, topic, 60)
+    assert [one["where"] for one in published] == [f"{events}:0:{n}" for n in range(60)]
+    assert [one["as key"] for one in published] == [f"k{n}".encode() for n in range(60)]
+    assert [one["key"] for one in published] == [f"k{n}" for n in range(60)]
     digest = parse(settings).digest()
-    assert [one["model"] for one in found] == [f"{digest}-{n // 20 * 20}" for n in range(60)]
-    for one in found[20:]:
+    assert [one["model"] for one in published] == [f"{digest}-{n // 20 * 20}" for n in range(60)]
+    for one in published[20:]:
         assert one["prediction"] == max(one["probabilities"], key=one["probabilities"].get)
 
 
@@ -223,8 +223,8 @@ def test_runs_tell_their_own_records_from_those_of_others(
     for directory in ("one", "two"):
         run.settings["checkpoint"]["directory"] = str(tmp_path / directory)
         Learner(parse(run.settings)).run()
-    found = committed(run.broker, run.topic, 2 * len(run.wanted))
-    where = Counter(one["where"] for one in found)
+    published = committed(run.broker, run.topic, 2 * len(run.wanted))
+    where = Counter(one["where"] for one in published)
     assert where == {one["where"]: 2 for one in run.wanted}
 
 
@@ -313,7 +313,7 @@ def test_a_transaction_of_another_run_that_does_not_end(
 
 
 class TestRefused:
-    """What the brokers do not take is told, also by a run that keeps no checkpoint."""
+    """A refusal of the brokers is an error, also in a run without checkpoints."""
 
     def test_what_is_too_large(self, broker: Broker) -> None:
         broker.needs("size limit")
@@ -378,8 +378,8 @@ def test_two_at_once_and_others_in_the_topic(broker: Broker) -> None:
     assert third.position["ahead"] == []
     for sink in (second, other, third):
         sink.close()
-    found = committed(broker, topic, 4)
-    assert [(one["where"], one["prediction"]) for one in found] == [
+    published = committed(broker, topic, 4)
+    assert [(one["where"], one["prediction"]) for one in published] == [
         ("f:1", 1),
         ("f:2", None),
         ("f:3", 3),

@@ -35,13 +35,13 @@ def take(
     stream: KafkaSource, records: int, size: int = 10, position: Position | None = None
 ) -> list[Batch]:
     """Return the batches of so many records, however often nothing comes."""
-    found: list[Batch] = []
+    taken: list[Batch] = []
     with stream.reading(size, position) as batches:
-        while sum(len(batch.where) + len(batch.rejects) for batch in found) < records:
+        while sum(len(batch.where) + len(batch.rejects) for batch in taken) < records:
             batch = next(batches)
             if batch.where or batch.rejects:
-                found.append(batch)
-    return found
+                taken.append(batch)
+    return taken
 
 
 def numbers(count: int, partitions: int = 1) -> list[dict[str, Any]]:
@@ -124,8 +124,8 @@ def test_from_every_position_the_rest_is_read_once(broker: Broker, deterministic
         rest = take(again, 60 - 10 * done, size=10, position=position)
         if deterministic:
             assert list(map(plain, rest)) == list(map(plain, whole[done:]))
-        found = {place for batch in whole[:done] + rest for place in batch.where}
-        assert len(found) == sum(len(batch.where) for batch in whole[:done] + rest) == 60
+        places = {place for batch in whole[:done] + rest for place in batch.where}
+        assert len(places) == sum(len(batch.where) for batch in whole[:done] + rest) == 60
 
 
 def test_partitions_must_not_grow_too_far_apart(
@@ -150,24 +150,24 @@ def test_deterministic_batches_are_in_order_of_offsets(broker: Broker) -> None:
     expected = [f"{topic}:{p}:{offset}" for offset, p in places if offset <= 39]
     stream = source(broker, topic, deterministic=True, max_age=0.0)
     with stream.reading(7) as batches:
-        found = [next(batches)]
+        taken = [next(batches)]
         broker.send(topic, records[70:])
         # Partition 0 ends after 40 records; nobody knows what its next one is.
-        while sum(len(batch.where) for batch in found) < len(expected) // 7 * 7:
-            found.append(next(batches))
-    where = [place for batch in found for place in batch.where]
+        while sum(len(batch.where) for batch in taken) < len(expected) // 7 * 7:
+            taken.append(next(batches))
+    where = [place for batch in taken for place in batch.where]
     assert where == expected[: len(where)]
-    assert {len(batch.where) for batch in found} <= {0, 7}
+    assert {len(batch.where) for batch in taken} <= {0, 7}
 
 
 def test_a_batch_comes_when_it_is_old_enough(broker: Broker) -> None:
     topic = broker.topic()
     broker.send(topic, numbers(3))
     with source(broker, topic, max_age=0.0).reading(10) as batches:
-        found: list[int] = []
-        while len(found) < 3:
+        values: list[int] = []
+        while len(values) < 3:
             batch = next(batches)
-            found += batch.rows["n"].to_list() if batch.where else []
+            values += batch.rows["n"].to_list() if batch.where else []
         # And nothing is an empty batch, at the place where reading goes on.
         idle = next(batches)
         assert (idle.where, idle.rejects, idle.rows.shape) == ([], [], (0, 0))
@@ -485,13 +485,13 @@ class TestOptions:
         assert values["sasl_plain_password"] == "canary-in-the-file"
         with stream.reading(10) as batches:
             if broker.name == "noida":  # takes any password
-                said = str(next(batches))
+                answer = str(next(batches))
             else:
                 with pytest.raises(ConfigError) as caught:
                     next(batches)
-                said = str(caught.value)
-        told = [said, repr(stream.client), caplog.text, stream.client.scrub(values)]
-        assert not any("canary-in-the" in text for text in told)
+                answer = str(caught.value)
+        texts = [answer, repr(stream.client), caplog.text, stream.client.scrub(values)]
+        assert not any("canary-in-the" in text for text in texts)
 
     @pytest.mark.parametrize(
         ("address", "options", "message"),

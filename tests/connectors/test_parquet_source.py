@@ -85,9 +85,9 @@ def test_memory_is_bounded_by_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return cut(self, size)
 
     monkeypatch.setattr(pl.DataFrame, "iter_slices", counting)
-    found = read(write(tmp_path, frame, 400), 30)
+    parts_read = read(write(tmp_path, frame, 400), 30)
     assert heights == [90] * 11 + [60]
-    assert [len(rows) for _, _, rows, *_ in found] == [30] * 35
+    assert [len(rows) for _, _, rows, *_ in parts_read] == [30] * 35
 
 
 @settings(max_examples=30)
@@ -109,6 +109,6 @@ def test_any_frame_is_read_back_and_resumed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "BLOCK", block)
         assert_resumable(source, size)
-        found = [batch.rows for batch in source.batches(size)]
+        parts_read = [batch.rows for batch in source.batches(size)]
     if frame.height:
-        assert pl.concat(found).equals(expected)
+        assert pl.concat(parts_read).equals(expected)

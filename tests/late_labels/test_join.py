@@ -41,38 +41,38 @@ class Model:
                         self.counts[name] += 1
 
     def predicted(self, rows: list[tuple[str, float | None, Any, Any]]) -> list[Any]:
-        found = []
-        for key, time, x, said in rows:
+        matched = []
+        for key, time, x, predicted in rows:
             self.counts["predictions"] += 1
             if key in self.waiting or key in self.matched:
                 self.counts["repeated"] += 1
                 self.counts["expired"] += 1
             elif key in self.early:
-                found.append((x, self.early.pop(key)[1], said))
+                matched.append((x, self.early.pop(key)[1], predicted))
                 self.matched[key] = (time,)
                 self.counts["matched"] += 1
             else:
-                self.waiting[key] = (time, x, said)
+                self.waiting[key] = (time, x, predicted)
         self.shorten(self.matched, "")
         self.shorten(self.waiting, "expired")
-        return found
+        return matched
 
     def labelled(self, rows: list[tuple[str, float | None, Any]]) -> list[Any]:
-        found = []
+        matched = []
         for key, time, y in rows:
             self.counts["labels"] += 1
             if key in self.early or key in self.matched:
                 self.counts["duplicates"] += 1
             elif key in self.waiting:
-                of_event, x, said = self.waiting.pop(key)
-                found.append((x, y, said))
+                of_event, x, predicted = self.waiting.pop(key)
+                matched.append((x, y, predicted))
                 self.matched[key] = (of_event,)
                 self.counts["matched"] += 1
             else:
                 self.early[key] = (time, y)
         self.shorten(self.matched, "")
         self.shorten(self.early, "orphans")
-        return found
+        return matched
 
     def shorten(self, kept: dict[str, Any], name: str) -> None:
         while len(kept) > self.limit:
@@ -89,16 +89,16 @@ def frame_of(xs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: x.get(name) for name in names} for x in xs]
 
 
-def assert_same(found: Matched, expected: list[Any]) -> None:
-    xs, ys, said = zip(*expected, strict=True) if expected else ((), (), ())
-    assert found.X.height == len(found.y) == len(found.predictions) == len(expected)
+def assert_same(matched: Matched, expected: list[Any]) -> None:
+    xs, ys, predicted = zip(*expected, strict=True) if expected else ((), (), ())
+    assert matched.X.height == len(matched.y) == len(matched.predictions) == len(expected)
     if expected:
-        assert found.X.to_dicts() == frame_of(list(xs)) or found.X.width == 0
-        assert found.X.width == len(frame_of(list(xs))[0])
+        assert matched.X.to_dicts() == frame_of(list(xs)) or matched.X.width == 0
+        assert matched.X.width == len(frame_of(list(xs))[0])
     # True is not 1 here, and 1 not "1".
-    assert list(map(repr, to_list(found.y))) == list(map(repr, ys))
-    assert list(map(repr, found.predictions.labels)) == [repr(label) for label, _ in said]
-    assert (found.predictions.probabilities or []) == [found_of for _, found_of in said]
+    assert list(map(repr, to_list(matched.y))) == list(map(repr, ys))
+    assert list(map(repr, matched.predictions.labels)) == [repr(label) for label, _ in predicted]
+    assert (matched.predictions.probabilities or []) == [chances for _, chances in predicted]
 
 
 def check_counts(join: LabelJoin, model: Model) -> None:
@@ -167,19 +167,19 @@ def test_it_equals_dictionaries(steps: list[Any], ttl: float | None, limit: int)
         names, seconds, *rest = map(list, zip(*rows, strict=True))
         keys, times = series(names, pl.String), series(seconds, pl.Float64)
         if what == "predicted":
-            xs, said = rest
+            xs, predicted = rest
             names = list(xs[0])
             X = pl.DataFrame(xs, {n: FEATURES[n] for n in names}) if names else pl.DataFrame()
             X = X if names else pl.DataFrame(height=len(keys))
-            labels, probabilities = map(list, zip(*said, strict=True))
-            found = join.predicted(keys, times, X, Predictions(labels, probabilities))
-            assert_same(found, model.predicted(rows))
+            labels, probabilities = map(list, zip(*predicted, strict=True))
+            matched = join.predicted(keys, times, X, Predictions(labels, probabilities))
+            assert_same(matched, model.predicted(rows))
         else:
             (ys,) = rest
             y = pl.Series(ys, dtype=pl.Object if len(set(map(type, ys))) > 1 else None)
-            found = join.labelled(keys, times, y)
-            assert_same(found, model.labelled(rows))
-        event(f"{what}: {'matched' if len(found.predictions) else 'nothing'}")
+            matched = join.labelled(keys, times, y)
+            assert_same(matched, model.labelled(rows))
+        event(f"{what}: {'matched' if len(matched.predictions) else 'nothing'}")
         check_counts(join, model)
 
 
@@ -206,10 +206,10 @@ def test_numbers_come_back_as_they_were(kind: Any, labels: list[Any], y: Any, ea
     first, second = reversed(calls) if early else calls
     assert len(first().predictions) == 0
     join = restore(LabelJoin(kind), *pack(join))
-    found = second()
-    assert found.X.equals(X)
-    assert found.predictions.labels == labels
-    assert to_list(found.y) == to_list(y)
+    matched = second()
+    assert matched.X.equals(X)
+    assert matched.predictions.labels == labels
+    assert to_list(matched.y) == to_list(y)
 
 
 def test_a_repeated_key_is_forgotten_with_its_age() -> None:

@@ -67,11 +67,11 @@ def figures(folder: Path) -> list[dict[str, int]]:
     return [info.meta["labels"] for info in CheckpointStore(folder / "checkpoints").list()]
 
 
-def assert_conserved(found: dict[str, int]) -> None:
-    assert found["matched"] + found["expired"] + found["pending"] == found["predictions"]
+def assert_conserved(result: dict[str, int]) -> None:
+    assert result["matched"] + result["expired"] + result["pending"] == result["predictions"]
     assert (
-        found["matched"] + found["duplicates"] + found["orphans"] + found["early"]
-        == found["labels"]
+        result["matched"] + result["duplicates"] + result["orphans"] + result["early"]
+        == result["labels"]
     )
 
 
@@ -79,20 +79,20 @@ class TestRun:
     def test_its_last_line_tells_what_was_lost(self, tmp_path: Path) -> None:
         changes = write(tmp_path, 300)
         changes["labels"] |= {"ttl": 60.0}
-        found = str(learn(tmp_path, f"jsonl:{tmp_path / 'events.jsonl'}", **changes))
+        result = str(learn(tmp_path, f"jsonl:{tmp_path / 'events.jsonl'}", **changes))
         kept = figures(tmp_path)[-1]
         assert kept["expired"]
         assert kept["orphans"]
-        told = ("matched", "expired", "pending", "orphans", "duplicates", "early")
-        assert found.partition("; late labels: ")[2].split(", ") == [
-            f"{kept[name]:,} {name}" for name in told if kept[name]
+        names = ("matched", "expired", "pending", "orphans", "duplicates", "early")
+        assert result.partition("; late labels: ")[2].split(", ") == [
+            f"{kept[name]:,} {name}" for name in names if kept[name]
         ]
 
     def test_it_learns_what_dictionaries_say(self, tmp_path: Path) -> None:
         """Another program for the same: rows in dictionaries, one after the other."""
         changes = write(tmp_path, 300)
         url = f"jsonl:{tmp_path / 'events.jsonl'}"
-        found = learn(tmp_path, url, **changes)
+        result = learn(tmp_path, url, **changes)
 
         def read(name: str) -> list[list[Any]]:
             lines = (tmp_path / f"{name}.jsonl").read_text().splitlines()
@@ -126,31 +126,31 @@ class TestRun:
                 X = pl.DataFrame([{n: one[n] for n in "abc"} for one in good])
                 chances = model.predict_proba_many(X)
                 for number, one in enumerate(good):
-                    key, said = one["id"], None
+                    key, predicted_class = one["id"], None
                     if chances.columns:
                         row = chances.row(number)
-                        said = chances.columns[row.index(max(row))]
+                        predicted_class = chances.columns[row.index(max(row))]
                     if key in waiting or key in done:
                         continue
                     if key in early:
-                        due.append((one, said, early.pop(key)[1]))
+                        due.append((one, predicted_class, early.pop(key)[1]))
                         done[key] = (one["t"],)
                     else:
-                        waiting[key] = (one["t"], one, said)
+                        waiting[key] = (one["t"], one, predicted_class)
             else:
                 for one in batch:
                     key = one["id"]
                     if "y" not in one or key in early or key in done:
                         continue
                     if key in waiting:
-                        time, x, said = waiting.pop(key)
-                        due.append((x, said, one["y"]))
+                        time, x, predicted_class = waiting.pop(key)
+                        due.append((x, predicted_class, one["y"]))
                         done[key] = (time,)
                     else:
                         early[key] = (one["t"], one["y"])
             if due:
-                scored += sum(said is not None for _, said, _ in due)
-                right += sum(said == y for _, said, y in due)
+                scored += sum(predicted_class is not None for _, predicted_class, _ in due)
+                right += sum(predicted_class == y for _, predicted_class, y in due)
                 learnt += len(due)
                 X = pl.DataFrame([{n: x[n] for n in "abc"} for x, _, _ in due])
                 model.learn_many(X, pl.Series([y for *_, y in due]))
@@ -160,8 +160,8 @@ class TestRun:
             len(waiting),
             len(early),
         )
-        assert found.rows == learnt
-        assert found.metrics["Accuracy"] == right / scored
+        assert result.rows == learnt
+        assert result.metrics["Accuracy"] == right / scored
         assert last["predictions"] == predicted
         assert len(read_lines(tmp_path / "predictions.jsonl")) == predicted
         assert min(last.values()) > 0 or last["pending"] == 0, "a case of each kind"
@@ -174,9 +174,9 @@ class TestRun:
         for limit in (130, 350, 351, 600):
             cut = changes | {"run": changes["run"] | {"limit": limit}}
             learn(tmp_path / "cut", url, **cut, checkpoint=checkpoint)
-        found = learn(tmp_path / "cut", url, **changes, checkpoint=checkpoint)
+        result = learn(tmp_path / "cut", url, **changes, checkpoint=checkpoint)
         assert_same(kept(tmp_path / "cut"), kept(tmp_path / "whole"))
-        assert found.metrics == expected.metrics
+        assert result.metrics == expected.metrics
         for one in (*figures(tmp_path / "cut"), *figures(tmp_path / "whole")):
             assert_conserved(one)
         last = figures(tmp_path / "whole")[-1]
@@ -220,9 +220,9 @@ class TestRun:
             "labels": {"source": f"jsonl:{tmp_path / 'labels'}", "key": ["id"], "time": "t"},
             "features": {"one_hot": []},
         }
-        found = learn(tmp_path, f"jsonl:{tmp_path / 'events'}", **changes)
-        assert found.rows == 300
-        assert 0.4 < found.metrics["Accuracy"] < 0.6
+        result = learn(tmp_path, f"jsonl:{tmp_path / 'events'}", **changes)
+        assert result.rows == 300
+        assert 0.4 < result.metrics["Accuracy"] < 0.6
 
     def test_a_key_of_several_columns(self, tmp_path: Path) -> None:
         events = [{"k": a, "l": b, "x": 1.0} for a in ("a", "a,b") for b in ("c", "b,c")]
@@ -332,9 +332,9 @@ class TestLive:
         batches = both.batches(1)
         for time in (1.0, 2.0, 3.0):
             events.queue.put(time)
-            found = next_batch(batches)
-            assert (found.stream, found.where) == ("events", [f"{time}"])
-        assert found.position == {"events": {"n": 3.0}, "labels": {"n": -1}}
+            result = next_batch(batches)
+            assert (result.stream, result.where) == ("events", [f"{time}"])
+        assert result.position == {"events": {"n": 3.0}, "labels": {"n": -1}}
         # Both have something: the earlier one comes first, whichever it is.
         labels.queue.put(2.5)
         assert next_batch(batches).stream == "labels"

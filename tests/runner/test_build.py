@@ -60,8 +60,8 @@ class TestModel:
     def test_parameters_get_the_types_they_are_declared_with(
         self, name: str, value: Any, expected: Any
     ) -> None:
-        found = getattr(built(model={name: value}), name)
-        assert (found, type(found)) == (expected, type(expected)) or found == expected == value
+        made = getattr(built(model={name: value}), name)
+        assert (made, type(made)) == (expected, type(expected)) or made == expected == value
 
     def test_all_parameters_of_the_estimators_can_be_configured(self) -> None:
         for kind, cls in ESTIMATORS.items():
@@ -135,14 +135,14 @@ class TestModel:
             build_model(config(model={"device": "cuda"}))
 
     def test_factories_get_what_they_declare(self) -> None:
-        found = built(model={"factory": "tests.models:logistic", "rate": 1})
-        assert isinstance(found, linear_model.LogisticRegression)
+        made = built(model={"factory": "tests.models:logistic", "rate": 1})
+        assert isinstance(made, linear_model.LogisticRegression)
         names = {"sizes": [1, 2], "names": ["a"]}
         assert built(model={"factory": "tests.models:shape", **names})
         assert built(model={"factory": "tests.models:only_pickle", "code_size": 3}).code_size == 3
         # Any callable that can be imported will do.
-        found = built(model={"factory": "river.linear_model:PAClassifier", "C": 2})
-        assert (type(found), found.C) == (linear_model.PAClassifier, 2)
+        made = built(model={"factory": "river.linear_model:PAClassifier", "C": 2})
+        assert (type(made), made.C) == (linear_model.PAClassifier, 2)
 
     def test_a_factory_may_stand_in_the_working_directory(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,8 +152,8 @@ class TestModel:
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(sys.path))
-        found = built(model={"factory": "my_own_models:make"})
-        assert isinstance(found, linear_model.SoftmaxRegression)
+        made = built(model={"factory": "my_own_models:make"})
+        assert isinstance(made, linear_model.SoftmaxRegression)
         del sys.modules["my_own_models"]
 
     def test_preprocessing_stands_before_any_model(self) -> None:
@@ -183,8 +183,8 @@ class TestMetrics:
     def test_they_are_named_as_in_river(
         self, kind: str, names: list[str], classes: list[type]
     ) -> None:
-        found = build_metrics(config(kind, metrics={"names": names}))
-        assert list(map(type, found)) == classes
+        made = build_metrics(config(kind, metrics={"names": names}))
+        assert list(map(type, made)) == classes
 
     @pytest.mark.parametrize(
         ("name", "message"),

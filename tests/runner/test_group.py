@@ -145,9 +145,9 @@ def test_a_check_looks_at_each_part(
     Learner(Group(parse(settings)).configs()["partition-1"]).run()
     (tmp_path / "run.toml").write_text(to_toml(settings))
     assert main(["check", str(tmp_path / "run.toml")]) == 0
-    said = capsys.readouterr().out
-    assert "partition-0: none yet, a run begins anew" in said
-    assert re.search(r"partition-1/\d+: a run goes on from there, after 20 records", said)
+    output = capsys.readouterr().out
+    assert "partition-0: none yet, a run begins anew" in output
+    assert re.search(r"partition-1/\d+: a run goes on from there, after 20 records", output)
 
 
 def test_what_a_group_needs(tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ class TestResume:
         expected = learn(tmp_path / "whole", url, run=run, checkpoint=checkpoint)
         for limit in sorted(random.Random(kind).sample(range(1, count), 2)):
             learn(tmp_path / "cut", url, run={**run, "limit": limit}, checkpoint=checkpoint)
-        found = learn(tmp_path / "cut", url, run=run, checkpoint=checkpoint)
+        result = learn(tmp_path / "cut", url, run=run, checkpoint=checkpoint)
         assert_same(kept(tmp_path / "cut"), kept(tmp_path / "whole"))
-        assert found.metrics == expected.metrics
-        assert found.curve.equals(expected.curve)
-        assert (found.rows, found.rejected) == (expected.rows, expected.rejected)
+        assert result.metrics == expected.metrics
+        assert result.curve.equals(expected.curve)
+        assert (result.rows, result.rejected) == (expected.rows, expected.rejected)
         assert expected.rejected > 0 or kind == "river"
 
     @pytest.mark.parametrize("every", [1, 4, 1000])
@@ -60,9 +60,9 @@ class TestResume:
         del settings["checkpoint"]
         learner = Learner(parse(settings))
         expected = learner.run()
-        found = learn(tmp_path / "some", url, run=run, checkpoint={"every": every})
-        assert found.metrics == expected.metrics
-        assert found.curve.equals(expected.curve)
+        result = learn(tmp_path / "some", url, run=run, checkpoint={"every": every})
+        assert result.metrics == expected.metrics
+        assert result.curve.equals(expected.curve)
         # What the run without checkpoints knows at its end, stored for the comparison.
         meta = CheckpointStore(tmp_path / "some" / "checkpoints").verify().meta
         state = {"test": learner.test, "curve": learner.curve, "counts": learner.rejects.counts}
@@ -190,8 +190,8 @@ class TestFactory:
             learn(tmp_path / "cut", url, **changes, run={"limit": limit}, checkpoint=pickle)
         with pytest.raises(CheckpointError, match="loading a pickle runs whatever code it names"):
             learn(tmp_path / "cut", url, **changes)
-        found = learn(tmp_path / "cut", url, **changes, checkpoint=pickle)
-        assert found.metrics == expected.metrics
+        result = learn(tmp_path / "cut", url, **changes, checkpoint=pickle)
+        assert result.metrics == expected.metrics
         cut, whole = kept(tmp_path / "cut"), kept(tmp_path / "whole")
         assert (cut.meta, cut.files) == (whole.meta, whole.files)
         assert len(list(tmp_path.rglob("test.pkl"))) > 1
@@ -212,15 +212,15 @@ class TestBeginAgain:
         had = read_lines(tmp_path / "predictions.jsonl")
         learn(tmp_path, url, run={"limit": 80}, output={"predictions": None})
         learn(tmp_path, url)
-        found = read_lines(tmp_path / "predictions.jsonl")
-        assert found[: len(had)] == had
-        assert len(found) > len(had)
+        result = read_lines(tmp_path / "predictions.jsonl")
+        assert result[: len(had)] == had
+        assert len(result) > len(had)
 
     def test_another_file_is_not_cut(self, tmp_path: Path) -> None:
         url = make(tmp_path, "csv", 100)
         learn(tmp_path, url, run={"limit": 40})
         other = tmp_path / "other.jsonl"
-        other.write_text('{"mine": 1}\n' * 1000)
+        other.write_text('{"other": 1}\n' * 1000)
         learn(tmp_path, url, output={"predictions": str(other)})
         assert len(read_lines(other)) > 1000
 
@@ -228,7 +228,7 @@ class TestBeginAgain:
 class TestOutput:
     def test_every_row_is_predicted_once_and_in_order(self, tmp_path: Path) -> None:
         url = make(tmp_path, "csv", 150)
-        found = learn(tmp_path, url, run={"delay": 25})
+        result = learn(tmp_path, url, run={"delay": 25})
         predictions = read_lines(tmp_path / "predictions.jsonl")
         rejects = read_lines(tmp_path / "rejects.jsonl")
         lines = [int(record["where"].removeprefix("data.csv:")) for record in predictions]
@@ -240,8 +240,8 @@ class TestOutput:
             "non_numeric",
             "ragged",
         }
-        assert found.rejected == len(rejects)
-        assert found.rows == len(predictions) - 25
+        assert result.rejected == len(rejects)
+        assert result.rows == len(predictions) - 25
         for record in predictions[60:]:
             assert record["prediction"] in {"yes", "no"}
             assert sum(record["probabilities"].values()) == pytest.approx(1)
@@ -250,14 +250,14 @@ class TestOutput:
 
     def test_regression(self, tmp_path: Path) -> None:
         url = make(tmp_path, "parquet", 100)
-        found = learn(
+        result = learn(
             tmp_path,
             url,
             source={"target": "b", "kind": "regression"},
             features={"one_hot": ["c"], "ignore": ["y"]},
             metrics={"names": ["MAE", "RMSE"]},
         )
-        assert 0 < found.metrics["MAE"] <= found.metrics["RMSE"]
+        assert 0 < result.metrics["MAE"] <= result.metrics["RMSE"]
         records = read_lines(tmp_path / "predictions.jsonl")
         assert all(type(record["prediction"]) is float for record in records[20:])
         assert all("probabilities" not in record for record in records)
@@ -281,8 +281,8 @@ class TestOutput:
         changes: dict[str, Any] = {"metrics": {"names": ["F1", "ROCAUC"]}}
         with pytest.raises(ConfigError, match=r"F1 is about one class .* source\.positive = \"yes"):
             learn(tmp_path / "without", url, **changes)
-        found = learn(tmp_path / "with", url, **changes, source={"positive": "yes"})
-        assert found.metrics["ROCAUC"] > 0.6
+        result = learn(tmp_path / "with", url, **changes, source={"positive": "yes"})
+        assert result.metrics["ROCAUC"] > 0.6
         records = read_lines(tmp_path / "with" / "predictions.jsonl")
         assert {record["prediction"] for record in records[20:]} == {True, False}
         # River's own answer, from what was written.
@@ -291,7 +291,7 @@ class TestOutput:
         for record in records:
             if record["prediction"] is not None:
                 f1.update(truth[record["where"]] == "yes", record["prediction"])
-        assert f1.get() == found.metrics["F1"]
+        assert f1.get() == result.metrics["F1"]
 
     def test_a_plot(self, tmp_path: Path) -> None:
         url = make(tmp_path, "csv", 100)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a run, compared with what the run has written."""
+"""The figures for Prometheus, compared with the outputs of the run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LAST = "last_checkpoint_timestamp_seconds"
 
 def served(process: Process) -> dict[str, float]:
     """Return what a run serves now, by name and label."""
-    found = process.until(lambda: re.search(r"metrics at (\S+)", process.err.read_text()))
-    url = found[1]
+    match = process.until(lambda: re.search(r"metrics at (\S+)", process.err.read_text()))
+    url = match[1]
     assert url.startswith("http://127.0.0.1:")
     with urlopen(url) as answer:
         page = answer.read().decode()
@@ -72,12 +72,12 @@ class TestFigures:
                 assert before["records_total"] == before["last_batch_timestamp_seconds"] == 0
                 stdin.write_text("".join(lines[:100]))
                 process.checkpoint_after(80)
-                # The last thing told of these records, for one in the last batch is malformed.
+                # This figure of the last batch comes last, since one of its records is malformed.
                 process.until(lambda: served(process).get("rejected_total,malformed") == 3)
                 now = served(process)
                 process.signal(signal.SIGTERM)
                 assert process.wait() == 0
-                said = process.out.read_text()
+                output = process.out.read_text()
             counts = expected(tmp_path)
             assert {name: now[name] for name in counts} == counts
             assert counts["rejected_total,malformed"] == 3
@@ -89,7 +89,7 @@ class TestFigures:
             assert now["weight_displacement,1"] > 0
             assert now["weight_displacement,2"] > 0
             accuracy = now["predictions_correct_total"] / now["predictions_total"]
-            assert f"Accuracy {accuracy:.4g}, " in said
+            assert f"Accuracy {accuracy:.4g}, " in output
             # A resumed run counts from 0 what it reads itself, as Prometheus wants it.
             with start(tmp_path, "jsonl:-", stdin=stdin, **changes) as process:
                 stdin.write_text("".join(lines))
@@ -124,10 +124,10 @@ class TestCheckpointsThatCannotBeWritten:
                 directory.unlink()
                 aside.rename(directory)
             process.signal(signal.SIGTERM)
-            code, said = process.wait(), process.err.read_text()
+            code, output = process.wait(), process.err.read_text()
         assert code == (0 if recovers else 4)
-        assert said.count("learning goes on, and the checkpoint before stays valid") == 2
-        assert ("fenchel-stream: " in said) is not recovers
+        assert output.count("learning goes on, and the checkpoint before stays valid") == 2
+        assert ("fenchel-stream: " in output) is not recovers
         if not recovers:
             directory.unlink()
             aside.rename(directory)

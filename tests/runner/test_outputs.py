@@ -54,12 +54,12 @@ def test_one_that_is_new_or_elsewhere_is_written_on(tmp_path: Path) -> None:
     with Outputs({"a": str(tmp_path / "a.jsonl")}) as outputs:
         marks = outputs.mark()
         write(outputs, 1)
-    (tmp_path / "other.jsonl").write_text('{"mine": 1}\n')
+    (tmp_path / "other.jsonl").write_text('{"other": 1}\n')
     with Outputs({"a": str(tmp_path / "other.jsonl"), "b": str(tmp_path / "b.jsonl")}) as outputs:
         assert not outputs.go_back(marks)
         write(outputs, 2)
     assert read_lines(tmp_path / "a.jsonl") == [{"a": 1}]
-    assert read_lines(tmp_path / "other.jsonl") == [{"mine": 1}, {"a": 2}]
+    assert read_lines(tmp_path / "other.jsonl") == [{"other": 1}, {"a": 2}]
     assert read_lines(tmp_path / "b.jsonl") == [{"b": 2}]
 
 

@@ -125,13 +125,13 @@ def test_the_second_signal_does_what_it_did_before() -> None:
 
 
 def test_in_another_thread_signals_stay_as_they_are() -> None:
-    found: list[object] = []
+    results: list[object] = []
 
     def run() -> None:
         with StopSignals() as signals:
-            found.extend([signals.next(iter([1])), signal.getsignal(signal.SIGTERM)])
+            results.extend([signals.next(iter([1])), signal.getsignal(signal.SIGTERM)])
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert found == [1, signal.getsignal(signal.SIGTERM)]
+    assert results == [1, signal.getsignal(signal.SIGTERM)]

@@ -38,8 +38,8 @@ def get(server: HttpServer, path: str, request: pytest.FixtureRequest) -> bytes:
         certfile, _ = request.getfixturevalue("certificate")
         context = ssl.create_default_context(cafile=str(certfile))
     with urlopen(server.url + path, timeout=5, context=context) as answer:
-        found: bytes = answer.read()
-    return found
+        body: bytes = answer.read()
+    return body
 
 
 def silent_clients(server: HttpServer, stack: ExitStack) -> list[socket.socket]:

@@ -52,9 +52,9 @@ def scrape(exporter: PrometheusExporter) -> Samples:
 def status(exporter: PrometheusExporter, path: str, method: str = "GET") -> int:
     connection = http.client.HTTPConnection(exporter.host, exporter.port, timeout=5)
     connection.request(method, path)
-    found = connection.getresponse().status
+    shown = connection.getresponse().status
     connection.close()
-    return found
+    return shown
 
 
 def batch(seed: int, rows: int = 50) -> tuple[pl.DataFrame, pl.Series]:
@@ -115,8 +115,8 @@ class TestFigures:
             ("fenchel_divergence", report.divergence),
             ("weight_displacement", report.displacement),
         ):
-            found = {key[1]: value for key, value in samples.items() if key[0] == name}
-            assert found == {str(layer): value for layer, value in enumerate(values, 1)}
+            shown = {key[1]: value for key, value in samples.items() if key[0] == name}
+            assert shown == {str(layer): value for layer, value in enumerate(values, 1)}
         assert (len(report.divergence), len(report.displacement)) == (2, 3)
         # What has to be computed is looked at once a second: at once again, nothing is new.
         exporter.batch(50, test.step(*batch(1)), 0.0, model.report)
