@@ -72,7 +72,7 @@ def _repeats(raw: bytes, row: dict[str, Any]) -> bool:
     """Return whether an object in `raw` has a key twice; `row` has only the last of the two."""
     if raw.count(b":") == len(row):
         return False
-    # Outside of strings there is one colon for each key.
+    # Outside of strings each key has one colon.
     return _STRING.sub(b"", raw).count(b":") != _keys(row)
 
 

@@ -153,7 +153,7 @@ class Lines:
 
 
 def check_file(path: str, scheme: str) -> Path:
-    """Return `path` if a file can be read there.
+    """Return `path` if it is a file that can be read.
 
     Raises
     ------

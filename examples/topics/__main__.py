@@ -1,6 +1,6 @@
-"""``python -m examples.topics``: a broker, a player and a learner, and how the learner does.
+"""``python -m examples.topics``: a broker, a player, a learner, and the figures of the learner.
 
-Ctrl-C ends all three in order at any time; the same command goes on where they were.
+Ctrl-C ends all three in order at any time. The same command resumes from where they ended.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ CONFIG = Path(__file__).with_name("demo.toml")
 FOLDER = Path("build/demo-kafka")
 
 RECENT = 2000
-"""Predictions over which "recent" figures are taken."""
+"""Number of predictions over which the "recent" figures are computed."""
 
 
 class Figures:
-    """What a run tells of itself: now, and over its recent predictions.
+    """The figures of a run, in total and over its recent predictions.
 
     Parameters
     ----------
     url
-        Where its metrics are.
+        URL of its metrics.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,9 +45,9 @@ class Figures:
         self._past: deque[tuple[float, float, float]] = deque()
 
     def look(self) -> bool:
-        """Ask for the figures; return whether there was an answer."""
+        """Read the figures; return whether the run answered."""
         try:
-            with urlopen(self.url, timeout=5) as answer:  # noqa: S310 - it is ours
+            with urlopen(self.url, timeout=5) as answer:  # noqa: S310 - a URL on loopback
                 page = answer.read().decode()
         except (URLError, OSError):
             return False
@@ -78,7 +78,7 @@ class Figures:
 
 
 def watch(learner: subprocess.Popen[str], player: Player, config: Config, first: int) -> None:
-    """Show how a run does until it ends."""
+    """Show the figures of a run until it ends."""
     figures = Figures(f"http://127.0.0.1:{config.metrics.port}/metrics")
     with tqdm(total=player.total, initial=first, unit=" records", unit_scale=True) as bar:
         while learner.poll() is None:
@@ -90,7 +90,7 @@ def watch(learner: subprocess.Popen[str], player: Player, config: Config, first:
 
 
 def main() -> int:
-    """Learn until all is learnt, or Ctrl-C."""
+    """Learn to the end of the topics, or until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m examples.topics", description=__doc__)
     parser.add_argument("--rate", type=float, default=2000, help="messages a second to play")
     parser.add_argument("--port", type=int, default=19092, help="of the broker")
@@ -102,7 +102,8 @@ def main() -> int:
         "labels.source": f"kafka://{bootstrap}/{LABELS}",
         "metrics.port": options.metrics_port,
     }
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+    # A background job of a shell ignores SIGINT unless it sets a handler.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     config = load(CONFIG, settings)
     checkpoints = CheckpointStore(FOLDER / "checkpoints")
@@ -111,10 +112,10 @@ def main() -> int:
     with Broker(FOLDER / "broker", options.port):
         player = Player(bootstrap, options.rate)
         if first >= player.total:
-            print(f"all is learnt; to begin anew: rm -r {FOLDER}")
+            print(f"all records are learnt; to begin anew: rm -r {FOLDER}")
             return 0
         command = [str(Path(sys.executable).with_name("fenchel-stream")), "run", str(CONFIG)]
-        # Late labels too are records.
+        # Late labels count as records too.
         command += ["--limit", str(player.total)]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
@@ -125,12 +126,12 @@ def main() -> int:
         try:
             watch(learner, player, config, first)
         except KeyboardInterrupt:
-            print("\nstopping: the same command goes on from here", file=sys.stderr)
+            print("\nstopping: the same command resumes from here", file=sys.stderr)
             learner.send_signal(signal.SIGTERM)
         finally:
             player.stop()
-            said, _ = learner.communicate()
-    print(said, end="")
+            summary, _ = learner.communicate()
+    print(summary, end="")
     if learner.returncode == 0:
         print(f"plot:        {config.output.plot}")
         program = Path(sys.executable).with_name("fenchel-stream")

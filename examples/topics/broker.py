@@ -1,4 +1,4 @@
-"""A broker that speaks Kafka's protocol, from PyPI: noida-db, one binary, data on disk."""
+"""A broker with Kafka's protocol: noida-db from PyPI, one binary that keeps its data on disk."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PATIENCE = 30.0
 
 
 class Broker:
-    """A broker on loopback while the ``with`` block lasts; it keeps its data for the next time.
+    """A broker on loopback for the length of a ``with`` block. It keeps its data on disk.
 
     Parameters
     ----------
     folder
-        Where the data and the log are.
+        Directory of the data and the log.
     port
-        Where it listens.
+        Port to listen on.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -28,11 +28,11 @@ class Broker:
 
     def __enter__(self) -> Self:
         if self._answers():
-            raise SystemExit(f"something listens on port {self.port}: is a demo still running?")
+            raise SystemExit(f"port {self.port} is in use: is a demo still running?")
         spec = find_spec("noida_db")
         if spec is None or spec.origin is None:
             raise SystemExit("the demo needs a broker: pip install 'fenchel-stream[demo]'")
-        # The binary: a signal to the Python script around it would not reach the broker.
+        # Not the package's Python script: it would not pass a signal on to the binary.
         binary = Path(spec.origin).with_name("noida-db")
         where = ["--data-dir", str(self.folder / "data"), "--host", "127.0.0.1"]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class Broker:
                 [binary, "start", "--only", "kafka", *where, "--kafka-port", str(self.port)],
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which ends all in order
+                start_new_session=True,  # Ctrl-C must reach the demo alone, which ends all in order
             )
         end = time.monotonic() + PATIENCE
         while not self._answers():

@@ -1,4 +1,4 @@
-"""Plays the flights of 2013: to one topic when they depart, their labels to another on arrival."""
+"""Plays the flights of 2013: a flight to one topic at departure, its label to another on arrival."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ FLIGHTS = Path(__file__).parent.parent / "data" / "flights.csv.gz"
 EVENTS, LABELS = "flights", "arrivals"
 
 EVERY = 8
-"""Every so many flights one is played: the whole year, in less than 100,000 messages."""
+"""One flight of so many is played: then the whole year is less than 100,000 messages."""
 
 CHUNK = 200
 
-# Kafka deletes what is older than a week by the records' own times, and these are of 2013.
+# By default Kafka deletes records with times older than a week, and these are of 2013.
 KEPT = {"num_partitions": 1, "replication_factor": 1, "configs": {"retention.ms": "-1"}}
 
 
 def timeline() -> list[tuple[int, str, bytes, bytes]]:
     """Return all messages in the order of their times: milliseconds, topic, key, value.
 
-    The data have no arrival times that can be compared, for each is local. A flight is taken to
-    last 40 minutes and one more for every eight miles.
+    The arrival times in the data are local, so that they cannot be compared. The duration of a
+    flight is assumed to be 40 minutes and one minute for every eight miles.
     """
     flights = pl.read_csv(FLIGHTS).gather_every(EVERY).with_row_index("flight")
     departs = pl.datetime(
@@ -54,7 +54,7 @@ def timeline() -> list[tuple[int, str, bytes, bytes]]:
 
 
 class Player(threading.Thread):
-    """Sends what the topics do not hold yet, so many messages a second, until it is stopped.
+    """Sends the messages that the topics do not hold yet, at a fixed rate, until it is stopped.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ class Player(threading.Thread):
     Attributes
     ----------
     total
-        Messages that there are.
+        Number of all messages.
     sent
-        Those that the topics hold.
+        Number of messages that the topics hold.
     """
 
     def __init__(self, bootstrap: str, rate: float) -> None:
@@ -78,7 +78,7 @@ class Player(threading.Thread):
         self.total = len(self.messages)
         self._stop_asked = threading.Event()
         self._make_topics()
-        # Each topic is always filled in the same order: its length says what is in it.
+        # Each topic is always filled in the same order, so that its length tells its content.
         left = self._lengths()
         self.sent = sum(left.values())
         self._todo = []
@@ -89,7 +89,7 @@ class Player(threading.Thread):
                 self._todo.append(message)
 
     def run(self) -> None:
-        """Send the rest."""
+        """Send the messages that are left."""
         producer = KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=20)
         begin = time.monotonic()
         try:
@@ -105,7 +105,7 @@ class Player(threading.Thread):
             producer.close()
 
     def stop(self) -> None:
-        """Send no more, and return once all that was sent is with the broker."""
+        """Stop sending, and return once the broker has all messages sent so far."""
         self._stop_asked.set()
         self.join()
 

@@ -15,8 +15,8 @@ def configuration(options: argparse.Namespace) -> Config:
     Raises
     ------
     ConfigError
-        The file or a flag is wrong, a flag contradicts ``--set``, or there is neither file nor
-        flag.
+        The file or a flag is wrong, a flag contradicts ``--set``, or both file and flags are
+        missing.
     """
     settings = dict(map(setting, options.set))
     for flag, (key, _, _) in FLAGS.items():

@@ -1,4 +1,7 @@
-"""The next batch of one source, fetched before another part of the program takes it."""
+"""The next batch of one source, fetched before it is needed.
+
+Two sources are read as one by comparing their next batches; see `Interleaved`.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Prefetcher:
         self.head: TimedBatch | None = None
         self.ended = False
         self._prepare = prepare
-        self._quiet = False  # the source has said that it has no batch now
+        self._quiet = False  # the last batch of the source had no records
         # The first batch of a live source may say where reading begins, before any record.
         self._placed = not source.live
         self._error: BaseException | None = None
@@ -88,7 +91,7 @@ class Prefetcher:
 
     @property
     def known(self) -> bool:
-        """Whether it is known that there is a batch, that there is none now, or none any more.
+        """Whether the source has a batch, or is known to have none now or to have ended.
 
         Raises
         ------
@@ -114,7 +117,7 @@ class Prefetcher:
         """Remove and return the next batch."""
         with self._turn:
             if (batch := self.head) is None:
-                raise LookupError("there is no batch")
+                raise LookupError("no batch has arrived")
             self.head, self._quiet = None, False
             self.position = batch.position
             self._turn.notify_all()

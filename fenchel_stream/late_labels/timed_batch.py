@@ -27,8 +27,8 @@ class TimedBatch(Batch):
     unparsable
         Which rows have a value in the column of the time that is not a time (Boolean).
     median
-        The median of `seconds`, which is the time of the batch; None if no record has a time. One
-        record from a wrong century does not move it there.
+        The median of `seconds`, which is the time of the batch; None if no record has a time. A
+        single record with a wrong time has little effect on a median.
     """
 
     stream: str

@@ -131,7 +131,7 @@ def build_monitor(config: Config) -> Monitor:
     Raises
     ------
     ConfigError
-        The monitor cannot listen there.
+        The monitor cannot listen on the port.
     """
     settings = config.metrics
     if settings.port is None:

@@ -133,7 +133,7 @@ class Learner:
         return outcome
 
     def _open(self, held: ExitStack) -> None:
-        """Open what the run needs, and go back to the last checkpoint if there is one."""
+        """Open what the run needs, and go back to the last checkpoint, if any."""
         held.enter_context(self.checkpoints)
         self.writer = self.checkpoints.writer()
         self.monitor = build_monitor(self.config)

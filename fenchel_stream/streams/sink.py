@@ -77,7 +77,7 @@ class Sink(ABC):
 
     @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
-        """Write raw records to `address`, each once, and return how many were not there before.
+        """Write raw records to `address`, each once, and return how many were new.
 
         Parameters
         ----------

@@ -559,3 +559,36 @@ class TestCheckpoint:
         assert main(["checkpoint", "list", str(tmp_path)]) == 0
         assert main(["checkpoint", "verify", str(tmp_path)]) == 4
         assert "holds no checkpoint" in capsys.readouterr().err
+
+
+class TestImports:
+    """``--help`` and ``--version`` answer without importing what only a run needs."""
+
+    @pytest.mark.parametrize("argument", ["--help", "--version"])
+    def test_nothing_that_is_slow(self, argument: str) -> None:
+        code = (
+            "import runpy, sys\n"
+            f"sys.argv = ['fenchel-stream', {argument!r}]\n"
+            "try:\n"
+            "    runpy.run_module('fenchel_stream', run_name='__main__')\n"
+            "finally:\n"
+            "    print({name.partition('.')[0] for name in sys.modules})\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        *text, modules = done.stdout.splitlines()
+        assert text[0].startswith(("usage: fenchel-stream", "fenchel-stream 0"))
+        assert "'fenchel_stream'" in modules
+        slow = ("kafka", "msgspec", "numba", "numpy", "polars", "river", "scipy", "torch", "tqdm")
+        assert [name for name in slow if f"'{name}'" in modules] == []
+
+    def test_the_module_is_the_command(self, tmp_path: Path) -> None:
+        command = Path(sys.executable).with_name("fenchel-stream")
+        for arguments in (["--help"], ["status", "--help"], ["status", str(tmp_path / "none")]):
+            first, second = (
+                subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+                for program in ([command], [sys.executable, "-m", "fenchel_stream"])
+            )
+            assert (first.stdout, first.stderr) == (second.stdout, second.stderr)
+            assert first.returncode == second.returncode

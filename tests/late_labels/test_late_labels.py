@@ -23,6 +23,7 @@ from fenchel_stream.preprocessing.pipeline import pipeline
 from fenchel_stream.runner.config import parse
 from fenchel_stream.runner.learner import Learner
 from fenchel_stream.streams import Batch, Position, Source
+from fenchel_stream.validation.columns import to_seconds
 from tests.runs import PATIENCE, assert_same, kept, learn, read_lines, rows, start, tables
 
 TTL = 400.0
@@ -233,6 +234,27 @@ class TestRun:
         learn(tmp_path, f"jsonl:{tmp_path / 'events'}", labels=table, features={"one_hot": []})
         last = figures(tmp_path)[-1]
         assert (last["matched"], last["pending"], last["duplicates"]) == (2, 2, 1)
+
+    def test_the_times_of_a_batch_are_read_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However often a batch is compared with the next batch of the other stream."""
+        changes = write(tmp_path)
+        read: list[int] = []
+        batches: list[str] = []
+
+        def counted(column: pl.Series) -> Any:
+            read.append(len(column))
+            return to_seconds(column)
+
+        class Watched(Learner):
+            def _learn(self, batch: Batch) -> None:
+                batches.append(batch.where[0])
+                super()._learn(batch)
+
+        monkeypatch.setattr("fenchel_stream.late_labels.timed_batch.to_seconds", counted)
+        Watched(parse(tables(tmp_path, f"jsonl:{tmp_path / 'events.jsonl'}", **changes))).run()
+        assert len(read) == len(batches) > 30
 
 
 class TestFaults:

@@ -148,7 +148,7 @@ class Reader:
         return min((self._consumer.position(p), p.partition) for p in self._topic_partitions)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit offsets to the consumer group, if there is one, so that tools can show the lag."""
+        """Commit offsets to the consumer group, if configured, so that tools can show the lag."""
         if self.options.values.get("group_id") is None:
             return
         self._commit = self._consumer.commit_async(

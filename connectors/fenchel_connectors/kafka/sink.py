@@ -86,7 +86,7 @@ class KafkaSink(Sink):
     Raises
     ------
     ConfigError
-        No broker answers, or there is no such topic.
+        No broker answers, or the topic does not exist.
 
     Notes
     -----
@@ -315,7 +315,7 @@ class KafkaSink(Sink):
                 except MessageSizeTooLargeError:
                     if "raw" not in record or record.get("cut"):
                         raise
-                    # The letter keeps the place of the record, where the rest can be found.
+                    # The letter keeps the place of the record, where the rest is.
                     letter = _cut(record)
                     self._send(letter, orjson.dumps(letter, str, OPTIONS).rstrip(b"\n"))
                     continue

@@ -59,7 +59,7 @@ class Partition:
         self._process = multiprocessing.get_context("fork").Process(
             target=_learn, args=(name, config), name=name
         )
-        # A signal that arrives before the child has its handlers must not be lost there.
+        # A signal that arrives before the child has its handlers must not be lost.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._process.start()

@@ -52,9 +52,9 @@ def scrape(exporter: PrometheusExporter) -> Samples:
 def status(exporter: PrometheusExporter, path: str, method: str = "GET") -> int:
     connection = http.client.HTTPConnection(exporter.host, exporter.port, timeout=5)
     connection.request(method, path)
-    shown = connection.getresponse().status
+    code = connection.getresponse().status
     connection.close()
-    return shown
+    return code
 
 
 def batch(seed: int, rows: int = 50) -> tuple[pl.DataFrame, pl.Series]:
