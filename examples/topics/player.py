@@ -1,4 +1,4 @@
-"""Plays the flights of 2013: a flight to one topic at departure, its label to another on arrival."""
+"""Plays the flights of 2013: to one topic at departure, their labels to another on arrival."""
 
 from __future__ import annotations
 
