@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from fenchel_stream.streams.source import Batch
 from tests.runs import assert_same, kept, learn, read_lines, rows, tables, to_toml, write_csv
 
 Capture = pytest.CaptureFixture[str]
+
+NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
 
 @pytest.fixture
@@ -74,8 +77,16 @@ class TestExitCodes:
             (["--source", "a"], r"source 'a': it has no scheme; known schemes: csv, "),
             (["--set", "model.seed=-1"], r"model: seed must be at least 0, not -1"),
             (["--set", "model.hidden=[8, 0]"], r"model: hidden must be at least 1, not 0"),
-            (["--set", "model.device=gpu9"], r"model: device 'gpu9': torch knows no such"),
-            (["--set", "model.device=cuda:77"], r"model: device 'cuda:77' cannot be used: "),
+            pytest.param(
+                ["--set", "model.device=gpu9"],
+                r"model: device 'gpu9': torch knows no such",
+                marks=NEEDS_TORCH,
+            ),
+            pytest.param(
+                ["--set", "model.device=cuda:77"],
+                r"model: device 'cuda:77' cannot be used: ",
+                marks=NEEDS_TORCH,
+            ),
             (["--source", "csv:none.csv"], r"csv: no such file: none\.csv"),
             (["--source", "river:Fishing"], r"did you mean Phishing\?"),
             (["--set", "source.options.delimeter=;"], r"unknown option 'delimeter'; csv takes: de"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from river import compose, linear_model, metrics
 
 from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, FenchelRegressor
@@ -129,9 +128,11 @@ class TestModel:
         with pytest.raises(ConfigError, match="model: seed must be at least 0, not -1"):
             build_model(config(model={"seed": -1}))
 
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-    def test_a_gpu_that_is_not_there(self) -> None:
-        with pytest.raises(ConfigError, match="model: .*CUDA"):
+    def test_a_gpu_that_the_machine_does_not_have(self) -> None:
+        torch = pytest.importorskip("torch", reason="needs torch")
+        if torch.cuda.is_available():
+            pytest.skip("this machine has a GPU")
+        with pytest.raises(ConfigError, match="model: device 'cuda' cannot be used: "):
             build_model(config(model={"device": "cuda"}))
 
     def test_factories_get_what_they_declare(self) -> None:

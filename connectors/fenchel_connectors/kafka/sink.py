@@ -196,7 +196,7 @@ class KafkaSink(Sink):
         DataError
             The topic cannot be read to its end.
         """
-        parts = [TopicPartition(self.name, number) for number in range(self.topic.partitions)]
+        partitions = [TopicPartition(self.name, number) for number in range(self.topic.partitions)]
         self._ahead.clear()
         offsets: dict[str, int] = {}
         if position is not None:
@@ -206,12 +206,12 @@ class KafkaSink(Sink):
         try:
             consumer = KafkaConsumer(**self.client.of(KafkaConsumer) | {"group_id": None})
             try:
-                consumer.assign(parts)
-                begin = consumer.end_offsets(parts)
+                consumer.assign(partitions)
+                begin = consumer.end_offsets(partitions)
                 if position is not None:
                     # The broker may have dropped old records since.
-                    first = consumer.beginning_offsets(parts)
-                    begin = {p: max(offsets.get(str(p.partition), 0), first[p]) for p in parts}
+                    first = consumer.beginning_offsets(partitions)
+                    begin = {p: max(offsets.get(str(p.partition), 0), first[p]) for p in partitions}
                 published = self._read(consumer, begin)
             finally:
                 consumer.close()
@@ -264,15 +264,18 @@ class KafkaSink(Sink):
 
     def _read(self, consumer: Any, begin: Mapping[Any, int]) -> set[str]:
         """Return the places (``where``) of the records that this run has put after some offsets."""
-        for part, offset in begin.items():
-            consumer.seek(part, offset)
+        for partition, offset in begin.items():
+            consumer.seek(partition, offset)
         places: set[str] = set()
         writer = self.writer.encode()
         # The ends at the first poll: records that others publish meanwhile are not waited for.
         # Some brokers report a wrong end of a topic, but a correct high watermark when polled.
         ends: dict[Any, int] = {}
         last = time.monotonic()
-        while any(part not in ends or consumer.position(part) < ends[part] for part in begin):
+        while any(
+            partition not in ends or consumer.position(partition) < ends[partition]
+            for partition in begin
+        ):
             for records in consumer.poll(timeout_ms=LOOK).values():
                 last = time.monotonic()
                 headers = [dict(record.headers) for record in records]
@@ -282,9 +285,9 @@ class KafkaSink(Sink):
                     f"no record came for {LOOKING:g} s before the end of the topic: the broker is "
                     "gone, or a transaction in the topic has not ended"
                 )
-            known = {part: consumer.highwater(part) for part in begin}
-            ends = {part: end for part, end in known.items() if end is not None} | ends
-        self._ends = {part.partition: consumer.position(part) for part in begin}
+            known = {partition: consumer.highwater(partition) for partition in begin}
+            ends = {partition: end for partition, end in known.items() if end is not None} | ends
+        self._ends = {p.partition: consumer.position(p) for p in begin}
         return places
 
     def _published(self, where: str) -> bool:
