@@ -6,8 +6,9 @@ from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
+
+from fenchel_stream.state.frames import freeze_frame, thaw_frame
 
 SLACK = 1024
 """Removed rows stay in memory until they are more than this and twice the remaining rows."""
@@ -45,14 +46,13 @@ class KeyedRows:
         return len(self._index)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_stored": {column.name: _freeze(column) for column in self._alive()}}
+        return {"_stored": freeze_frame(self._alive())}
 
     def __getattr__(self, name: str) -> Any:
-        # A restored object holds only its stored columns until an attribute is used.
+        # A restored object holds only the plain frame until an attribute is used.
         if "_stored" not in vars(self):
             raise AttributeError(name)
-        columns = [_thaw(name, parts) for name, parts in vars(self).pop("_stored").items()]
-        self._restart(pl.DataFrame(columns))
+        self._restart(thaw_frame(vars(self).pop("_stored")))
         return getattr(self, name)
 
     def has(self, keys: pl.Series) -> pl.Series:
@@ -125,21 +125,3 @@ class KeyedRows:
         self._content = rows
         self._index = dict(zip(rows["key"], range(rows.height), strict=True))
         self._times = rows["time"].fill_null(float("nan")).to_numpy().copy()
-
-
-def _freeze(column: pl.Series) -> dict[str, Any]:
-    # Not Arrow's bytes: equal columns may differ in the bytes under nulls and in the padding.
-    if column.dtype == pl.String:
-        return {"text": np.frombuffer(orjson.dumps(column.to_list()), np.uint8)}
-    return {
-        "values": column.fill_null(strategy="zero").to_numpy(),
-        "null": column.is_null().to_numpy(),
-    }
-
-
-def _thaw(name: str, parts: dict[str, Any]) -> pl.Series:
-    if "text" in parts:
-        return pl.Series(name, orjson.loads(parts["text"].tobytes()), pl.String)
-    present = pl.Series(~parts["null"])
-    values = pl.Series(name, parts["values"])
-    return pl.select(pl.when(present).then(values)).to_series().alias(name)
