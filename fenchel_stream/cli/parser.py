@@ -18,12 +18,16 @@ FLAGS = {
     "--kind": ("source.kind", "KIND", "classification, regression or multi-target"),
     "--positive": ("source.positive", "CLASS", "class that becomes True, all others False"),
     "--batch-size": ("run.batch_size", "ROWS", "records per mini-batch"),
-    "--limit": ("run.limit", "ROWS", "stop after so many records"),
-    "--checkpoint": ("checkpoint.directory", "DIR", "where state is kept; resumes what is there"),
-    "--from": ("checkpoint.start", "DIR/NAME", "begin from that checkpoint while DIR has none"),
-    "--predictions": ("output.predictions", "FILE", "write predictions there, as JSON lines"),
-    "--rejects": ("output.rejects", "FILE", "write records that cannot be learnt there"),
-    "--plot": ("output.plot", "FILE", "draw the windowed metrics there at the end"),
+    "--limit": ("run.limit", "ROWS", "stop after this number of records"),
+    "--checkpoint": (
+        "checkpoint.directory",
+        "DIR",
+        "directory of checkpoints, to resume from",
+    ),
+    "--from": ("checkpoint.start", "DIR/NAME", "checkpoint to begin from while DIR has none"),
+    "--predictions": ("output.predictions", "FILE", "file for the predictions, as JSON lines"),
+    "--rejects": ("output.rejects", "FILE", "file for the records that cannot be learnt"),
+    "--plot": ("output.plot", "FILE", "file for a picture of the windowed metrics"),
     "--metrics-port": ("metrics.port", "PORT", "serve Prometheus metrics on loopback"),
 }
 """Flags for keys of the configuration: the key, the name of the value, and the help."""
@@ -65,7 +69,7 @@ def _add_run(commands: Any) -> None:
 
 
 def _add_check(commands: Any) -> None:
-    text = "try a configuration on the first batch of its source, writing nothing"
+    text = "try a configuration on the first batch of its source; nothing is written"
     parser = commands.add_parser("check", help=text, description=text)
     _add_configuration(parser)
     parser.add_argument(
@@ -73,12 +77,12 @@ def _add_check(commands: Any) -> None:
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="for a record of an idle source",
+        help="longest wait for a record of an idle source",
     )
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", nargs="?", type=Path, help="TOML file; flags go over it")
+    parser.add_argument("config", nargs="?", type=Path, help="TOML file; flags replace its values")
     for flag, (key, metavar, text) in FLAGS.items():
         kind = int if metavar in NUMBERS else str
         parser.add_argument(flag, metavar=metavar, type=kind, help=f"{text} ({key})")
@@ -109,7 +113,7 @@ def _add_checkpoint(commands: Any) -> None:
 
     name: dict[str, Any] = {
         "metavar": "NAME",
-        "help": "of a checkpoint, as `list` shows it, or an alias",
+        "help": "name of a checkpoint, as `list` shows it, or an alias",
     }
     add("list", "list the checkpoints of a directory, newest last")
     verify = add("verify", "check all files of a checkpoint, or of all, by their sha256")
@@ -123,13 +127,13 @@ def _add_checkpoint(commands: Any) -> None:
     rollback = add("rollback", "let the next run resume from an older checkpoint")
     which = rollback.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", **name)
-    which.add_argument("--back", type=int, metavar="N", help="go back by so many checkpoints")
+    which.add_argument("--back", type=int, metavar="N", help="go back by N checkpoints")
 
 
 def _add_dlq(commands: Any) -> None:
     dlq = commands.add_parser("dlq", help="look after dead letters")
     actions = dlq.add_subparsers(required=True, metavar="ACTION", dest="action")
-    text = "send records that were set aside back to a topic or a file, each once"
+    text = "send the records in dead letters back to a topic or a file, each once"
     replay = actions.add_parser("replay", help=text, description=text)
     replay.add_argument("letters", help="as output.rejects of the run: a file or a topic")
     replay.add_argument("target", help="the topic or the file that gets the records")
@@ -142,5 +146,5 @@ def _add_dlq(commands: Any) -> None:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="a topic of letters ends if no record comes for so long",
+        help="a topic of letters ends if no record comes for this time",
     )
