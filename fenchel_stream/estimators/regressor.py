@@ -13,7 +13,6 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
-from fenchel_stream.estimators.schema import is_missing
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.preprocessing.scaling import TargetScaler
 

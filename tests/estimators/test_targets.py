@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fenchel_stream import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.errors import DataError
-from fenchel_stream.preprocessing.scaling import HORIZON, WILD, TargetScaler
+from fenchel_stream.preprocessing.scaling import HORIZON, TARGET_CLIP, TargetScaler
 from tests.oracle import Matrix, weighted_history
 
 UNITS = st.sampled_from([(1.0, 0.0), (1e-9, 0.0), (1e6, 3e6), (1.0, 1000.0), (1e3, -1e6)])
@@ -49,7 +49,7 @@ class TestTargetScaler:
             scaler.update(y)
         rows = np.vstack(batches)
         for j in range(2):
-            count, mean, deviation = weighted_history(rows[:, j], HORIZON, WILD)
+            count, mean, deviation = weighted_history(rows[:, j], HORIZON, TARGET_CLIP)
             if count < 2:
                 continue
             assert scaler.moments.count[j] == count
@@ -57,7 +57,7 @@ class TestTargetScaler:
             assert scaler.deviation[j] == pytest.approx(deviation, rel=1e-6)
             scaled = (rows[:, j] - mean) / deviation
             found = scaler.scale(rows)[:, j]
-            assert found == pytest.approx(scaled.clip(-WILD, WILD), abs=1e-6, nan_ok=True)
+            assert found == pytest.approx(scaled.clip(-TARGET_CLIP, TARGET_CLIP), abs=1e-6, nan_ok=True)
 
     @given(seed=st.integers(0, 10**6), sizes=SIZES, units=UNITS, gaps=st.booleans())
     def test_predictions_stay_as_they_were(

@@ -44,7 +44,7 @@ from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, Fen
 from fenchel_stream.evaluation.batch_model import BatchModel
 from fenchel_stream.evaluation.prequential import Prequential, evaluate
 from fenchel_stream.evaluation.result import Evaluation
-from fenchel_stream.preprocessing.pipeline import Standardize
+from fenchel_stream.preprocessing import Standardize
 from fenchel_stream.state import pack, restore
 from fenchel_stream.streams.source import open_source
 

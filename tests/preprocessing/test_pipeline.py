@@ -21,7 +21,7 @@ from river import linear_model, preprocessing
 from river.checks import yield_checks
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.preprocessing.pipeline import OneHot, Standardize, pipeline
+from fenchel_stream.preprocessing import OneHot, Standardize, pipeline
 
 FRAMES = pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table])
 FLIGHT_CATEGORIES = ["carrier", "origin", "dest"]
