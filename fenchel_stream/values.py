@@ -56,4 +56,4 @@ def to_number(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return inf if value > 0 else -inf
+        return inf if value > 0 else -inf  # type: ignore[operator]

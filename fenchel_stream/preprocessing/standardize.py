@@ -131,7 +131,10 @@ class Standardize(base.MiniBatchTransformer):
         mean = np.append(self.moments.mean, 0.0)[places]
         deviation = np.append(self.moments.deviation, 0.0)[places]
         with np.errstate(over="ignore"):
-            return standard_units(values.clip(-HUGE, HUGE), mean, deviation, self.clip)
+            scaled: NDArray[np.float64] = standard_units(
+                values.clip(-HUGE, HUGE), mean, deviation, self.clip
+            )
+        return scaled
 
 
 def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:

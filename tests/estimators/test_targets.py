@@ -57,7 +57,9 @@ class TestTargetScaler:
             assert scaler.deviation[j] == pytest.approx(deviation, rel=1e-6)
             scaled = (rows[:, j] - mean) / deviation
             found = scaler.scale(rows)[:, j]
-            assert found == pytest.approx(scaled.clip(-TARGET_CLIP, TARGET_CLIP), abs=1e-6, nan_ok=True)
+            assert found == pytest.approx(
+                scaled.clip(-TARGET_CLIP, TARGET_CLIP), abs=1e-6, nan_ok=True
+            )
 
     @given(seed=st.integers(0, 10**6), sizes=SIZES, units=UNITS, gaps=st.booleans())
     def test_predictions_stay_as_they_were(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from river import metrics
 
 from fenchel_stream.evaluation.batch_model import Predictions
-from fenchel_stream.evaluation.curve import MOST, Curve
+from fenchel_stream.evaluation.curve import LIMIT, Curve
 from fenchel_stream.evaluation.scores import Scores
 
 
@@ -67,14 +67,14 @@ def test_its_end_is_shown_and_not_kept() -> None:
 def test_an_endless_stream_fits_in_memory() -> None:
     curve, found = Curve(every=10), scores(1.0)
     most = 0
-    for row in range(10, 10 * 5 * MOST, 10):
+    for row in range(10, 10 * 5 * LIMIT, 10):
         curve.follow(row, found)
         most = max(most, len(curve.points))
-    assert most < MOST
+    assert most < LIMIT
     assert curve.every == 80
     points = rows_of(curve)
     assert {b - a for a, b in pairwise(points)} == {80}
-    assert points[-1] > 10 * 5 * MOST - 90
+    assert points[-1] > 10 * 5 * LIMIT - 90
 
 
 def test_metrics_may_change_their_type() -> None:

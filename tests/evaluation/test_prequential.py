@@ -38,11 +38,12 @@ from river import (
     evaluate as river_evaluate,
 )
 
+from fenchel_stream import evaluate
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.estimators.classifier import FenchelClassifier
 from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.evaluation.batch_model import BatchModel
-from fenchel_stream.evaluation.prequential import Prequential, evaluate
+from fenchel_stream.evaluation.prequential import Prequential
 from fenchel_stream.evaluation.result import Evaluation
 from fenchel_stream.preprocessing import Standardize
 from fenchel_stream.state import pack, restore
@@ -469,7 +470,7 @@ class TestEvaluate:
             window=200,
             progress=False,
         )
-        curve = result.to_frame()
+        curve = result.curve
         assert curve.columns == ["row", "Accuracy", "LogLoss", "all Accuracy", "all LogLoss"]
         assert curve["row"].to_list() == [210, 420, 630, 840, 1050, 1250]
         last = curve.row(-1, named=True)

@@ -13,7 +13,7 @@ from river import compose, linear_model, metrics
 
 from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.preprocessing.pipeline import OneHot, Standardize
+from fenchel_stream.preprocessing import OneHot, Standardize
 from fenchel_stream.runner.build import ESTIMATORS, build_metrics, build_model
 from fenchel_stream.runner.config import Config, parse
 
