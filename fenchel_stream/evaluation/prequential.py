@@ -78,7 +78,8 @@ class Prequential:
 
     Examples
     --------
-    >>>     >>> from river import linear_model, metrics
+    >>> import polars as pl
+    >>> from river import linear_model, metrics
     >>> from fenchel_stream.evaluation import Prequential
     >>> test = Prequential(linear_model.LogisticRegression(), metrics.Accuracy())
     >>> X, y = pl.DataFrame({"x": [1.0, -1.0]}), pl.Series([True, False])
