@@ -407,11 +407,11 @@ class TestFrames:
             frames.append(model.predict_proba_many(X))
         for native in frames:
             assert type(native) is type(X)
-            rows = pl.DataFrame(
+            dicts = pl.DataFrame(
                 {name: np.asarray(native[name]) for name in _names(native)}
             ).to_dicts()
             single = model.predict_proba_one if kind == "classifier" else model.predict_one
-            for row, x in zip(rows, xs, strict=True):
+            for row, x in zip(dicts, xs, strict=True):
                 assert row == pytest.approx(single(x))
 
     @LIBRARIES
