@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fenchel_stream.estimators.classifier import FenchelClassifier
     from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
+    from fenchel_stream.evaluation.evaluate import evaluate
     from fenchel_stream.network.lifted_network import LiftedNetwork
 
 __version__ = "0.1.0"
@@ -17,22 +18,24 @@ __all__ = [
     "FenchelMultiTargetRegressor",
     "FenchelRegressor",
     "LiftedNetwork",
+    "evaluate",
 ]
 
-_HOMES = {
+_MODULES = {
     "FenchelClassifier": "estimators.classifier",
     "FenchelMultiTargetRegressor": "estimators.regressor",
     "FenchelRegressor": "estimators.regressor",
     "LiftedNetwork": "network.lifted_network",
+    "evaluate": "evaluation.evaluate",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when they are asked for: that takes seconds, in which the command line must already
-    # be there to hear Ctrl-C.
-    if name not in _HOMES:
+    # Imported at the first access: the imports take time, in which the command line must already
+    # react to Ctrl-C.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

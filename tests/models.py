@@ -1,4 +1,4 @@
-"""Factories of models, as a configuration names them: ``factory = "tests.models:logistic"``."""
+"""Factories of models for configurations of tests: ``factory = "tests.models:logistic"``."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def hoeffding(grace_period: int = 200, seed: int | None = None) -> base.Estimato
 
 
 def only_pickle(**options: Any) -> base.Estimator:
-    """Return a model with a state that is no plain data."""
+    """Return a model whose state only pickle can store."""
     known: dict[str, Any] = {"code_size": 4, "coding_method": "exact", "seed": 1}
     return multiclass.OutputCodeClassifier(linear_model.LogisticRegression(), **known | options)
 
 
 def shape(sizes: tuple[int, ...], names: list[str] | None = None) -> base.Estimator:
-    """Return a model, if lists have become what is asked for."""
+    """Return a model if the list of the configuration has become a tuple."""
     if not isinstance(sizes, tuple):
         raise TypeError(f"sizes is a {type(sizes).__name__}")
     return logistic()
 
 
 def nothing() -> None:
-    """Return no model."""
+    """Return None, which is no model."""
 
 
 def slow(folder: str) -> base.Estimator:
-    """Return a model that says when a batch is at hand, and waits for leave to learn it."""
+    """Return a model that creates a file ``at hand`` at each batch, and waits for a file ``go``."""
     return Slow(folder) | linear_model.LogisticRegression()
 
 
@@ -69,7 +69,7 @@ def decode_pairs(raw: bytes) -> dict[str, float]:
 
 
 def sluggish(folder: str, seconds: float) -> base.Estimator:
-    """Return a model that needs so long for a batch, until a file ``fast`` is in the folder."""
+    """Return a model that needs `seconds` for a batch until the folder has a file ``fast``."""
     return Sluggish(folder, seconds) | FenchelClassifier(hidden=(8,))
 
 

@@ -13,8 +13,8 @@ from river import base
 
 from examples.benchmarks.gradient import Matrix, Networks, Recipe
 from fenchel_stream.evaluation.batch_model import BatchModel
+from fenchel_stream.preprocessing import OneHot
 from fenchel_stream.preprocessing.moments import Moments
-from fenchel_stream.preprocessing.pipeline import OneHot
 from fenchel_stream.preprocessing.scaling import FeatureScaler
 
 HIDDEN = 64

@@ -31,7 +31,7 @@ from examples.benchmarks.learners import (
     VowpalWabbitLearner,
 )
 from fenchel_stream import FenchelClassifier, FenchelRegressor
-from fenchel_stream.preprocessing.pipeline import pipeline
+from fenchel_stream.preprocessing import pipeline
 
 OURS = "fenchel-stream"
 RATES = {

@@ -1,4 +1,4 @@
-"""What the River estimators share: parameters, growth, and the rows that wait for a batch."""
+"""`FenchelEstimator`, the base of the River estimators: parameters, growth, and batches of rows."""
 
 from __future__ import annotations
 
@@ -27,9 +27,22 @@ TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
 class FenchelEstimator:
     """An `Ensemble` that grows with the features and outputs of a stream.
 
-    Growth is exact. A new feature or output enters the networks with the batch that learns it, not
-    before; its first weights depend on its name and the seed, not on when it arrived. Features
-    that a row lacks, and those not learnt yet, are 0. Predicting never changes state.
+    A new feature or output enters the networks with the batch that learns it. Its first weights
+    depend on its name and the seed, not on the time of its arrival. Features that a row lacks, and
+    those not learnt yet, are 0. A prediction changes no state.
+
+    `FenchelClassifier` and `FenchelRegressor` describe the parameters.
+
+    Attributes
+    ----------
+    ensemble
+        The networks.
+    schema
+        The features learnt so far.
+    scaler
+        Their means and deviations.
+    report
+        About the last batch; None before the first, and after a restore.
     """
 
     _loss: str
@@ -50,7 +63,9 @@ class FenchelEstimator:
         seed: int = 0,
     ) -> None:
         if not isinstance(hidden, (tuple, list)):
-            raise ConfigError(f"hidden is units of each layer, as hidden=(64,), not {hidden!r}")
+            raise ConfigError(
+                f"hidden is the number of units of each layer, as hidden=(64,), not {hidden!r}"
+            )
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
@@ -88,39 +103,39 @@ class FenchelEstimator:
         self.schema = Schema()
         self.scaler = FeatureScaler()
         self.report: StepReport | None = None
-        self._waiting: list[tuple[dict[Hashable, Any], Any]] = []
+        self._gathered: list[tuple[dict[Hashable, Any], Any]] = []
         self._begin()
 
     @abstractmethod
     def _begin(self) -> None:
-        """Set what the kind of target adds to the state."""
+        """Create the state that depends on the kind of target."""
 
     @property
     def _mutable_attributes(self) -> set[str]:
         return set(TUNABLE)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # River's `mutate` sets attributes; the networks must learn of it, or refuse.
+        # River's `mutate` sets attributes. The networks take the new value or refuse it.
         if name in TUNABLE and "ensemble" in self.__dict__:
             self.ensemble.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        # The report is about the last batch, and holds on to it; it is no part of what was learnt.
+        # The report keeps the last batch in memory, and is no part of what the model has learnt.
         return {**self.__dict__, "report": None}
 
     @abstractmethod
     def _targets(self, y: list[Any]) -> Array:
-        """Return targets as a matrix, NaN where one is missing, the networks grown to fit."""
+        """Return targets as a matrix, NaN where one is missing, and grow the networks to fit."""
 
     def _learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
         values = row_values(x)
         if self.batch_size == 1:
             self._learn(tuple(x), values, [y])
             return
-        self._waiting.append((dict(zip(x, values, strict=True)), y))
-        if len(self._waiting) >= self.batch_size:
-            self._learn_waiting()
+        self._gathered.append((dict(zip(x, values, strict=True)), y))
+        if len(self._gathered) >= self.batch_size:
+            self._learn_gathered()
 
     def _learn_many(self, X: Any, y: list[Any]) -> None:
         names, values = frame_values(X)
@@ -128,15 +143,15 @@ class FenchelEstimator:
             raise DataError(f"X has {len(values)} rows, y has {len(y)}")
         if not len(y):
             return
-        self._learn_waiting()
+        self._learn_gathered()
         self._learn(names, values, y)
 
-    def _learn_waiting(self) -> None:
-        if self._waiting:
-            rows, y = zip(*self._waiting, strict=True)
+    def _learn_gathered(self) -> None:
+        if self._gathered:
+            rows, y = zip(*self._gathered, strict=True)
             names = tuple(dict.fromkeys(name for row in rows for name in row))
             values = np.array([[row.get(name, 0.0) for name in names] for row in rows])
-            self._waiting = []
+            self._gathered = []
             self._learn(names, values, list(y))
 
     def _learn(self, names: tuple[Hashable, ...], values: Any, y: list[Any]) -> None:
@@ -157,7 +172,7 @@ class FenchelEstimator:
         return self.ensemble.outputs(self._input(self.schema.place(*frame_values(X))))
 
     def _input(self, x: Array) -> Array:
-        """Return the networks' input for features `x`: scaled, and with the biases' ones."""
+        """Return the input of the networks: scaled features after a column of ones for biases."""
         a = np.empty((len(x), x.shape[1] + 1), self.dtype)
         a[:, 0] = 1.0
         if self.scale:
@@ -167,22 +182,30 @@ class FenchelEstimator:
         return a
 
     def _first_weights(self, name: Hashable) -> Array:
-        """Return the first weights of a feature: zero without a hidden layer, else by its name."""
+        """Return the first weights of a feature: 0 without a hidden layer, else by its name."""
         if not self.hidden:
             return np.zeros(self.ensemble.n_outputs)
         text = f"{self.seed} {type(name).__name__} {name!r}"
         key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
-        # Xavier's bound with as many inputs as units: how many will come is not known.
+        # Xavier's bound for as many inputs as units: the final number of inputs is unknown.
         limit = sqrt(3.0 / self.hidden[0])
         return np.random.default_rng(key).uniform(-limit, limit, self.hidden[0])
 
 
 def label_list(y: Any) -> list[Any]:
-    """Return a native series, array or sequence of labels as a list of Python objects."""
+    """Return a native series, array or sequence of labels as a list of Python objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.estimators.base import label_list
+    >>> label_list(np.array([1, 2]))
+    [1, 2]
+    """
     if isinstance(y, (list, tuple)):
         return list(y)
     if isinstance(y, np.ndarray):
         return list(y.tolist())
-    # One of polars need not be wrapped first, which takes ten times as long.
+    # A polars series is not wrapped by narwhals, which would take ten times as long.
     series = y if isinstance(y, pl.Series) else dataframe.into_series(y)
     return list(series.to_list())

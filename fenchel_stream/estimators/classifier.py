@@ -11,48 +11,49 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
-from fenchel_stream.estimators.schema import is_missing
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.losses import softmax
+from fenchel_stream.values import is_missing
 
 
 class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
-    """Multi-class neural network that learns by exact proximal steps instead of gradient steps.
+    """Neural network for two or more classes that learns by exact proximal steps, not gradients.
 
-    It needs no learning rate. Features are standardised online, and features and
-    classes may appear at any time.
+    It needs no learning rate. Features are standardised online. Features and classes may appear at
+    any time.
 
     Parameters
     ----------
     hidden
-        Units of each hidden layer; ``()`` is a linear model.
+        Number of units of each hidden layer; ``()`` is a linear model.
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the paper's
-        order.
+        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the
+        paper's order.
     gamma
-        How much the old weights weigh, in samples; one number or one per layer. Larger is more
-        stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
+        Weight of the old weights, counted in samples; one number or one per layer. A larger gamma
+        is more stable, a smaller one follows a change faster. ``auto`` tunes itself (see
+        `GammaMixture`).
     rho
         Weight decay.
     alternations
-        Passes over the blocks of variables per batch, the paper's K.
+        Passes over the blocks of variables per batch: K in the paper.
     order
-        ``top_down`` or ``paper``: see `LiftedNetwork`. With ``auto``, where gamma is ``auto``,
-        one network learns in each order, and they predict together (see `Ensemble`).
+        ``top_down`` or ``paper`` (see `LiftedNetwork`), or ``auto``. If order and gamma are
+        ``auto``, one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.
     batch_size
-        Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
-        always learns its rows at once, as one batch.
+        Rows that `learn_one` gathers before it learns them as one batch; at 1 it learns each row
+        at once. `learn_many` learns its rows at once, as one batch.
     device
         ``cpu``, or a torch device such as ``cuda``.
     dtype
         ``float32`` or ``float64``.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         return True
 
     def learn_one(self, x: Mapping[Any, Any], y: base.typing.ClfTarget) -> None:
-        """Learn one row, at once or when `batch_size` rows have gathered.
+        """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
         Raises
         ------
@@ -95,14 +96,14 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     def predict_proba_one(
         self, x: Mapping[Any, Any], **kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
-        """Return the probability of every class learnt so far."""
+        """Return the probability of each class learnt so far."""
         if not self.classes:
             return {}
         probabilities = softmax(self._outputs_one(x).astype(np.float64))
         return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
 
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
-        """Return the most probable class, or None before any label was learnt."""
+        """Return the most probable class; None before the first label."""
         if not self.classes:
             return None
         return list(self.classes)[int(self._outputs_one(x).argmax())]
@@ -141,7 +142,7 @@ def _labels(y: list[Any]) -> list[Any]:
     try:
         distinct = dict.fromkeys(y)
     except TypeError:
-        return [_label(label) for label in y]  # which says what cannot be hashed
+        return [_label(label) for label in y]  # raises an error that names the label
     clean = {label: _label(label) for label in distinct}
     return [clean[label] for label in y]
 

@@ -1,9 +1,9 @@
-"""Networks that learn side by side, each in its own order of steps, and predict together.
+"""`Ensemble`: networks that learn side by side, each in its own order of steps, and their average.
 
-Top-down, the output layer answers for what a row tells before the hidden layers do: it follows a
-stream whose rows resemble the last ones. In the paper's order the hidden layers answer first: they
-learn shapes sooner. Neither is better on all streams, so that both learn, and are experts with
-shares.
+In the top-down order the output layer takes up the error of a batch before the hidden layers: such
+a network follows a stream whose rows resemble the last ones. In the paper's order the hidden layers
+come first: such a network learns nonlinear shapes sooner. Neither order is better on all streams.
+Therefore both learn, and their predictions are averaged with weights that follow their losses.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from fenchel_stream.network.lifted_network import LiftedNetwork
 from fenchel_stream.network.report import StepReport
 
 LAM = {"top_down": 0.01, "paper": 0.1}
-"""Lambda where it is ``auto``, by the order."""
+"""Lambda for each order, if it is ``auto``."""
 
 INNER = ((None, None), (2, 1))
-"""Inner steps for X and for W of the first and of the second network: the defaults of
-`LiftedNetwork`, and what is enough in the paper's order, where more gained nothing."""
+"""Inner steps for X and for W of the first and of the second network. The first has the defaults
+of `LiftedNetwork`. In the paper's order more steps than these gained nothing."""
 
 
 class Ensemble(Experts):
-    """One network, or where order and gamma are ``auto`` one in each order.
+    """One network, or one in each order if order and gamma are ``auto``.
 
     Parameters
     ----------
     sizes
-        Inputs, hidden units of each layer, outputs.
+        Number of inputs, of hidden units of each layer, and of outputs.
     lam
-        As in `LiftedNetwork`, or ``auto``: 0.01 top-down and 0.1 in the paper's order.
+        As in `LiftedNetwork`, or ``auto``: 0.01 top-down, and 0.1 in the paper's order.
     order
         As in `LiftedNetwork`, or ``auto``.
     gamma, rho, alternations
         As in `LiftedNetwork`.
     settings
-        Further ones of `LiftedNetwork.dense`.
+        Further parameters of `LiftedNetwork.dense`.
 
     Attributes
     ----------
     networks
-        One for each share.
+        One or two.
 
     Examples
     --------
@@ -83,9 +83,6 @@ class Ensemble(Experts):
             LiftedNetwork.dense(sizes, x_iterations=x, w_iterations=w, **one, **settings)
             for one, (x, w) in zip(every, INNER, strict=False)
         ]
-        self._share()
-
-    def _share(self) -> None:
         super().__init__(len(self.networks), like=self.networks[0].weights[-1])
 
     def configure(
@@ -96,15 +93,15 @@ class Ensemble(Experts):
         alternations: int,
         order: str,
     ) -> None:
-        """Set what may change between two batches; an error changes nothing.
+        """Set parameters that may change between two batches; an error changes nothing.
 
-        Where one of two networks goes, the one with the larger share stays; where one comes, it
-        begins as a copy of the other.
+        If one of two networks is no longer needed, the one with the larger weight stays. If a
+        second one is needed, it begins as a copy of the first.
 
         Raises
         ------
         ConfigError
-            A value is out of range, or there is not one for each layer.
+            A value is out of range, or the number of values is not that of the layers.
         """
         every = _each(self.networks[0].depth, lam, gamma, rho, alternations, order)
         networks = self.networks
@@ -118,7 +115,7 @@ class Ensemble(Experts):
             network.iterate(x, w)
         if len(networks) != len(self.networks):
             self.networks = networks
-            self._share()
+            super().__init__(len(networks), like=networks[0].weights[-1])
 
     def step(self, a: Array, y: Array) -> StepReport:
         """Learn a batch, and return the report of the first network.
@@ -128,39 +125,40 @@ class Ensemble(Experts):
         a
             Input (m x (1 + inputs)), checked, with its column of ones.
         y
-            Targets (m x outputs). What is NaN is not told, and each network keeps its own.
+            Targets (m x outputs), NaN where one is missing: each network then takes its own
+            output for the target.
         """
-        # The cheapest question that only NaN answers with NaN.
+        # One number tests all targets, at little cost: it is NaN only if a target is.
         missing = np.isnan(y) if isnan(np.vdot(y, y)) else None
         reports: list[StepReport] = []
         for network in self.networks:
-            told = y
+            targets = y
             if missing is not None:
-                told = np.where(missing, network.outputs(a, averaged=False), y)
-            # The metric of the input depends on lambda only where there is decay.
+                targets = np.where(missing, network.outputs(a, averaged=False), y)
+            # The metric of the input depends on lambda only if there is decay.
             known = reports[0].after.metrics if reports and not network.rho[0] else {}
-            reports.append(network.step(a, told, known.get(0)))
+            reports.append(network.step(a, targets, known.get(0)))
         if len(reports) > 1:
             self._score(reports, missing)
         return reports[0]
 
     def _score(self, reports: list[StepReport], missing: Array | None) -> None:
-        said = stacked([report.predicted for report in reports])
+        outputs = stacked([report.predicted for report in reports])
         targets, loss = reports[0].targets, self.networks[0].loss
         if targets.ndim == 1:
             if missing is not None:
-                said = np.where(missing[0], targets, said)
-            self.score_row(loss.code, targets, said)
+                outputs = np.where(missing[0], targets, outputs)
+            self.score_row(loss.code, targets, outputs)
             return
-        some = sample(len(targets))
-        targets = targets[some]
+        rows = sample(len(targets))
+        targets = targets[rows]
         if missing is not None:
-            told = as_array((~missing[some]).astype(float), like=said)
-            said = told * said + (1.0 - told) * targets
-        self.score(loss, targets, said)
+            present = as_array((~missing[rows]).astype(float), like=outputs)
+            outputs = present * outputs + (1.0 - present) * targets
+        self.score(loss, targets, outputs)
 
     def outputs(self, a: Array) -> Array:
-        """Return the outputs of an input `a` that carries its column of ones."""
+        """Return the outputs for an input `a` with its column of ones (m x outputs)."""
         if len(self.networks) == 1:
             return self.networks[0].outputs(a)
         each = [network.outputs(a, like=self.shares) for network in self.networks]
@@ -207,7 +205,7 @@ def _each(
         raise ConfigError(f"order is 'auto', 'top_down' or 'paper', not {order!r}")
     orders = [order]
     if order == "auto":
-        # Without a hidden layer there is one block of variables, and no order.
+        # A network without a hidden layer has one block of variables, and so no order.
         orders = list(LAM) if isinstance(gamma, str) and depth > 1 else ["top_down"]
     others = {"gamma": gamma, "rho": rho, "alternations": alternations}
     return [{"order": o, "lam": LAM[o] if isinstance(lam, str) else lam, **others} for o in orders]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from math import nan
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,10 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
-from fenchel_stream.estimators.schema import is_missing
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.preprocessing.moments import HUGE
 from fenchel_stream.preprocessing.scaling import TargetScaler
-
-HUGE = 1e100
-"""Targets must be smaller."""
+from fenchel_stream.values import is_missing, to_number
 
 
 class _FenchelRegression(FenchelEstimator):
@@ -53,43 +49,44 @@ class _FenchelRegression(FenchelEstimator):
 
 
 class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
-    """Neural network for regression that learns by exact proximal steps instead of gradient steps.
+    """Neural network for regression that learns by exact proximal steps, not gradients.
 
     It needs no learning rate. Features and target are standardised online by their running means
-    and standard deviations, so that their units do not matter; when those of the target move, the
-    output weights are rescaled and every prediction stays as it was (see `TargetScaler`).
+    and standard deviations, so that their units do not matter. When those of the target change,
+    the output weights are rescaled and every prediction stays the same (see `TargetScaler`).
 
     Parameters
     ----------
     hidden
-        Units of each hidden layer; ``()`` is a linear model.
+        Number of units of each hidden layer; ``()`` is a linear model.
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the paper's
-        order.
+        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the
+        paper's order.
     gamma
-        How much the old weights weigh, in samples; one number or one per layer. Larger is more
-        stable, smaller follows a change faster. ``auto`` tunes itself (see `GammaMixture`).
+        Weight of the old weights, counted in samples; one number or one per layer. A larger gamma
+        is more stable, a smaller one follows a change faster. ``auto`` tunes itself (see
+        `GammaMixture`).
     rho
         Weight decay.
     alternations
-        Passes over the blocks of variables per batch, the paper's K.
+        Passes over the blocks of variables per batch: K in the paper.
     order
-        ``top_down`` or ``paper``: see `LiftedNetwork`. With ``auto``, where gamma is ``auto``,
-        one network learns in each order, and they predict together (see `Ensemble`).
+        ``top_down`` or ``paper`` (see `LiftedNetwork`), or ``auto``. If order and gamma are
+        ``auto``, one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.
     batch_size
-        Rows that `learn_one` gathers before it learns; at 1 it learns at once. `learn_many`
-        always learns its rows at once, as one batch.
+        Rows that `learn_one` gathers before it learns them as one batch; at 1 it learns each row
+        at once. `learn_many` learns its rows at once, as one batch.
     device
         ``cpu``, or a torch device such as ``cuda``.
     dtype
         ``float32`` or ``float64``.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
 
     Examples
     --------
@@ -101,7 +98,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     """
 
     def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
-        """Learn one row, at once or when `batch_size` rows have gathered.
+        """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
         Raises
         ------
@@ -122,7 +119,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         self._learn_many(X, targets)
 
     def predict_one(self, x: Mapping[Any, Any]) -> float:
-        """Return the prediction, 0 before anything was learnt."""
+        """Return the prediction; 0 before the first target."""
         return self._values_one(x)[0] if self.outputs else 0.0
 
     def predict_many(self, X: Any) -> Any:
@@ -135,8 +132,8 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
 class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor):
     """Neural network for several regression targets, with the parameters of `FenchelRegressor`.
 
-    Targets may appear at any time and be missing in a row: what a row does not tell, the network
-    keeps. Each target is scaled online on its own.
+    Targets may appear at any time and be missing in a row: each network then takes its own
+    prediction for the missing target. Each target is scaled online, independently of the others.
 
     Examples
     --------
@@ -150,7 +147,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     """
 
     def learn_one(self, x: Mapping[Any, Any], y: Mapping[Any, float], **kwargs: Any) -> None:
-        """Learn one row, at once or when `batch_size` rows have gathered.
+        """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
         A target that is None or NaN is missing.
 
@@ -160,15 +157,15 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
             A feature is not a number or is infinite, a target is not a finite number, or `y` is
             no dict.
         """
-        self._learn_one(x, _given(y))
+        self._learn_one(x, _present(y))
 
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
         rows = dataframe.into_frame(y).iter_rows(named=True)
-        self._learn_many(X, [_given(row) for row in rows])
+        self._learn_many(X, [_present(row) for row in rows])
 
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Hashable, float]:
-        """Return a prediction for every target learnt so far."""
+        """Return a prediction for each target learnt so far."""
         if not self.outputs:
             return {}
         return dict(zip(self.outputs, self._values_one(x), strict=True))
@@ -180,7 +177,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
 
 
-def _given(y: Any) -> dict[Hashable, float]:
+def _present(y: Any) -> dict[Hashable, float]:
     """Return the targets of a row that are not missing."""
     if not isinstance(y, Mapping):
         raise DataError(f"several targets are a dict, as {{'up': 1.0, 'down': 2.0}}, not {y!r}")
@@ -188,12 +185,8 @@ def _given(y: Any) -> dict[Hashable, float]:
 
 
 def _target(y: Any, name: Hashable = None) -> float:
-    try:
-        number = float(y) if isinstance(y, (Real, np.bool_)) else nan
-    except OverflowError:
-        number = nan
-    # The squares of what is larger would not be finite.
-    if not abs(number) < HUGE:
+    number = to_number(y)
+    if number is None or not abs(number) < HUGE:
         which = "the target" if name is None else f"target {name!r}"
         raise DataError(f"{which} is {repr(y)[:50]}, not a number below {HUGE:g}")
     return number

@@ -1,17 +1,16 @@
-"""Feature names seen so far, append-only, and the way from a dict or a frame to a matrix.
+"""The names of features with their columns, and the values of a row or frame as a matrix.
 
-A name keeps its column for ever. New names of one row or frame are appended in sorted order, so
-that columns do not depend on the order in which a row lists its features. Names that were not
-learnt yet are left out. A feature that a row does not list is 0, as in River's linear models; one
-that it lists as None or NaN is missing.
+Read this module to learn which features and values the estimators take. A name keeps its column for
+ever. The new names of one row or frame are appended in sorted order, so that columns do not depend
+on the order in which a row lists its features. Names that were not learnt yet are left out. A
+feature that a row does not list is 0, as in River's linear models; one that it lists as None or NaN
+is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from decimal import Decimal
-from math import fsum, isfinite, isinf, isnan, nan
-from numbers import Real
+from math import fsum, isfinite, isinf, isnan
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -22,14 +21,23 @@ from river.utils import dataframe
 from fenchel_stream.errors import DataError
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.lifted_network import LARGEST
+from fenchel_stream.values import to_number
 
 PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
 PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
-"""Types of polars whose columns are arrays of NumPy as they are."""
+"""Types of polars columns that NumPy has too."""
 
 
 class Schema:
-    """Feature names and their columns.
+    """The names of the features, and the column of each.
+
+    Attributes
+    ----------
+    columns
+        The column of each name.
+    names, places, order
+        The names of the last learnt row, their columns, and the permutation that sorts those; None
+        if the row lacks a name. Most rows list the same names, and need no look at `columns`.
 
     Examples
     --------
@@ -43,13 +51,12 @@ class Schema:
 
     def __init__(self) -> None:
         self.columns: dict[Hashable, int] = {}
-        # Most rows list the names that the last learnt one listed: they are placed at once.
         self.names: tuple[Hashable, ...] = ()
         self.places: list[int] = []
         self.order: Array | None = None
 
     def extend(self, names: tuple[Hashable, ...]) -> list[Hashable]:
-        """Give a column to each of `names` that has none, and return those."""
+        """Give a column to each of `names` that has none, and return those names."""
         if names == self.names:
             return []
         new = sorted((name for name in names if name not in self.columns), key=_sort_key)
@@ -61,7 +68,15 @@ class Schema:
         return new
 
     def place(self, names: tuple[Hashable, ...], values: Any) -> Array:
-        """Return `values`, one row or a matrix with columns `names`, as rows x features."""
+        """Return `values` in the order of the columns, as a matrix (rows x features).
+
+        Parameters
+        ----------
+        names
+            Of the values.
+        values
+            One row of numbers, or a matrix (rows x names).
+        """
         if self.order is not None and names == self.names:
             x = np.asarray(values, np.float64)[..., self.order]
             return x if x.ndim == 2 else x[None]
@@ -77,16 +92,23 @@ class Schema:
 
 
 def row_values(x: Mapping[Any, Any]) -> list[Any]:
-    """Return the numbers of a row, NaN where they are missing (None or NaN).
+    """Return the numbers of a row, NaN for those that are missing (None or NaN).
 
     Raises
     ------
     DataError
         A value is not a number or is infinite; the message names the feature.
+
+    Examples
+    --------
+    >>> from fenchel_stream.estimators.schema import row_values
+    >>> row_values({"a": 1, "b": None})
+    [1.0, nan]
     """
     values = list(x.values())
     try:
-        # The sum knows what is no number or not finite; without the bounds, others could cancel.
+        # One sum tests all values: it fails for what is no number, and is not finite if one of
+        # them is not. The bounds exclude large values, which could cancel each other.
         plain = isfinite(fsum(values))
         plain = plain and float(max(values)) < LARGEST and float(min(values)) > -LARGEST
     except (TypeError, ValueError, OverflowError):
@@ -97,16 +119,25 @@ def row_values(x: Mapping[Any, Any]) -> list[Any]:
 
 
 def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
-    """Return the names and numbers of a frame (rows x columns), NaN where they are missing.
+    """Return the names and the numbers of a frame (rows x columns), NaN where they are missing.
 
     Raises
     ------
     DataError
-        A column is not numeric or holds an infinite value; the message names it.
+        `X` is no frame, or a column is not numeric or holds an infinite value; the message names
+        it.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.estimators.schema import frame_values
+    >>> names, values = frame_values(pl.DataFrame({"a": [1, None], "b": [2.5, 3.5]}))
+    >>> names, values.tolist()
+    (('a', 'b'), [[1.0, 2.5], [nan, 3.5]])
     """
     if isinstance(X, pl.DataFrame) and not set(X.dtypes) - PLAIN:
-        # Its own conversion, and narwhals', take several times as long for a small batch: one
-        # waits for a pool of threads, the other asks of each object what it can do.
+        # For a small batch the conversions of polars and narwhals take several times as long: one
+        # waits for a pool of threads, the other looks up the methods of each object.
         names = tuple(X.columns)
         values = np.empty(X.shape, order="F")
         for j, column in enumerate(X.iter_columns()):
@@ -139,27 +170,15 @@ def _converted(frame: nw.DataFrame[Any]) -> Array:
     return dataframe.to_numpy(frame)
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN or pandas' NA."""
-    # pandas' NA is known by the name of its type, so that pandas need not be there.
-    if value is None or type(value).__name__ == "NAType":
-        return True
-    return isinstance(value, (float, np.floating)) and isnan(value)
-
-
 def _number(name: Hashable, value: Any) -> float:
-    if is_missing(value):
-        return nan
-    if not isinstance(value, (Real, Decimal, np.bool_)) or isinstance(value, np.timedelta64):
+    """Return a feature as a float within `LARGEST`, NaN if it is missing."""
+    number = to_number(value)
+    if number is None:
         raise DataError(
             f"feature {name!r} is {value!r}, not a number; "
             "encode categories first, for example with river.preprocessing.OneHotEncoder"
         )
-    try:
-        number = float(value)
-    except OverflowError:
-        number = LARGEST if str(value)[0] != "-" else -LARGEST
-    if isinf(number):
+    if isinf(number) and value == number:
         raise DataError(f"feature {name!r} is infinite")
     return number if isnan(number) else min(max(number, -LARGEST), LARGEST)
 

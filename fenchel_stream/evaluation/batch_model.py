@@ -1,4 +1,4 @@
-"""Any River model, asked and taught in batches."""
+"""`BatchModel`: any River model predicts and learns in batches. `Predictions`: the result."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from fenchel_stream.errors import ConfigError
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says about some rows.
+    """The predictions of a model for some rows.
 
     Attributes
     ----------
     labels
         One item per row: a class, a number, or for several targets a dict; None where the model
-        has nothing to say yet.
+        has no prediction yet.
     probabilities
-        One dict per row from class to probability, empty where the model has nothing to say yet;
-        None if they were not asked for.
+        One dict per row from class to probability, empty where the model has no prediction yet;
+        None if probabilities were not requested.
     """
 
     labels: list[Any]
@@ -39,7 +39,7 @@ class Predictions:
         return Predictions(self.labels[rows], chosen)
 
     def of_rows(self, numbers: list[int]) -> Predictions:
-        """Return the predictions of some of the rows."""
+        """Return the predictions for the rows of these numbers."""
         chosen = self.probabilities and [self.probabilities[i] for i in numbers]
         return Predictions([self.labels[i] for i in numbers], chosen)
 
@@ -47,16 +47,17 @@ class Predictions:
 class BatchModel:
     """A River model or pipeline, with mini-batch methods or without.
 
-    Without them the rows of a batch are predicted, or learnt, one by one; null features are left
-    out, as River models expect it. The same goes for models whose mini-batch methods take only
-    pandas frames, which are River's naive Bayes.
+    Without them the rows of a batch are predicted, or learnt, one by one, and null features are
+    left out, as River models expect. The same holds for models whose mini-batch methods take only
+    pandas frames: River's naive Bayes.
 
     Parameters
     ----------
     model
         A classifier or regressor, for one or several targets, or a pipeline that ends in one.
     probabilities
-        Ask a classifier for the probabilities of all classes; labels are then the most probable.
+        Whether a classifier predicts the probabilities of all classes. Its labels are then the
+        most probable classes.
 
     Examples
     --------
@@ -87,20 +88,20 @@ class BatchModel:
         return last
 
     def predict(self, X: Any, like: Any = "") -> Predictions:
-        """Return what the model says about the rows of `X`.
+        """Return the predictions of the model for the rows of `X`.
 
         Parameters
         ----------
         X
             Features (m x p), any eager narwhals frame.
         like
-            A label of the type that a classifier's have. Frames name their columns by text, so
-            that the classes 1 and ``"1"`` look the same in a frame of probabilities.
+            A label of the same type as the classes. A frame of probabilities names its columns by
+            text, so that the classes 1 and ``"1"`` look the same; this label decides.
 
         Raises
         ------
         ConfigError
-            Probabilities were asked for, and the model has none.
+            Probabilities were requested, and the model has none.
         """
         try:
             if self.in_batches:
@@ -128,7 +129,7 @@ class BatchModel:
         frame = self.model.predict_proba_many(X)
         if not isinstance(frame, pl.DataFrame):
             frame = dataframe.into_frame(frame)
-        # Our classifier knows its classes; of another only their names and one label are known.
+        # `FenchelClassifier` knows its classes. Other models give only their names.
         known = {str(label): label for label in getattr(self.last, "classes", ())}
         classes = [known.get(name, _class(name, like)) for name in frame.columns]
         if not classes:
@@ -139,27 +140,35 @@ class BatchModel:
 
 
 def to_list(data: Any) -> list[Any]:
-    """Return a native series as a list, and a native frame as a list of dicts."""
-    # Polars is asked at once: it is the kind of the runner, and to wrap it takes longer.
+    """Return a native series as a list, and a native frame as a list of dicts.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.evaluation.batch_model import to_list
+    >>> to_list(pl.Series([1, 2])), to_list(pl.DataFrame({"a": [1, 2]}))
+    ([1, 2], [{'a': 1}, {'a': 2}])
+    """
+    # Polars, which the runner uses, is not wrapped: wrapping takes longer than the conversion.
     if not isinstance(data, (pl.Series, pl.DataFrame)):
         data = nw.from_native(data, allow_series=True, eager_only=True)
     if isinstance(data, (pl.DataFrame, nw.DataFrame)):
         return list(data.iter_rows(named=True))
-    found: list[Any] = data.to_list()
-    return found
+    items: list[Any] = data.to_list()
+    return items
 
 
-def _learns_batches(part: Any) -> bool:
-    if isinstance(part, compose.Pipeline):
-        return all(map(_learns_batches, part.steps.values()))
-    if isinstance(part, compose.TransformerUnion):
-        return all(map(_learns_batches, part.transformers.values()))
-    wrapped = getattr(part, "_wrapped_model", None)
-    return hasattr(part, "learn_many") and (wrapped is None or _learns_batches(wrapped))
+def _learns_batches(model: Any) -> bool:
+    if isinstance(model, compose.Pipeline):
+        return all(map(_learns_batches, model.steps.values()))
+    if isinstance(model, compose.TransformerUnion):
+        return all(map(_learns_batches, model.transformers.values()))
+    wrapped = getattr(model, "_wrapped_model", None)
+    return hasattr(model, "learn_many") and (wrapped is None or _learns_batches(wrapped))
 
 
 def _predicts_batches(model: Any) -> bool:
-    # What a classifier inherits from River takes pandas frames only; so does naive Bayes.
+    # The method that River's classifiers inherit takes only pandas frames. Naive Bayes inherits it.
     predict = getattr(type(model), "predict_many", None)
     return predict not in (None, base.MiniBatchClassifier.predict_many)
 
@@ -175,7 +184,7 @@ def _most_probable(probabilities: list[dict[Any, float]]) -> Predictions:
 
 
 def _class(name: Any, like: Any) -> Any:
-    """Return the class that a column is named after."""
+    """Return the class that a column name stands for, of the type of the label `like`."""
     if not isinstance(name, str) or not isinstance(like, (bool, int, float)):
         return name
     if name in ("False", "True"):

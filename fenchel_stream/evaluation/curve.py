@@ -1,4 +1,4 @@
-"""How the metrics of a run went, in a bounded number of points."""
+"""`Curve`: the metrics of a run over time, in a bounded number of points."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import polars as pl
 
 from fenchel_stream.evaluation.scores import Scores
 
-MOST = 2000
-"""At this many points every other one is dropped, so that an endless stream fits in memory."""
+LIMIT = 2000
+"""At this number of points every second one is dropped, so that memory is bounded."""
 
 
 class Curve:
     """Windowed and cumulative metrics, one point about every `every` rows.
+
+    When points are dropped, `every` doubles.
 
     Examples
     --------
@@ -30,23 +32,23 @@ class Curve:
 
     @property
     def end(self) -> float:
-        """The row of the last point."""
+        """The number of rows at the last point; 0 without points."""
         return self.points[-1]["row"] if self.points else 0
 
     def follow(self, row: int, scores: Scores) -> None:
-        """Add a point if `every` rows have passed since the last."""
+        """Add a point for `row` learnt rows if `every` rows have passed since the last point."""
         if row - self.end >= self.every:
             self.points.append(_point(row, scores))
-            if len(self.points) >= MOST:
+            if len(self.points) >= LIMIT:
                 self.points = self.points[1::2]
                 self.every *= 2
 
     def to_frame(self, row: int, scores: Scores) -> pl.DataFrame:
-        """Return the points and a last one at `row`, where the run is now, one per row."""
+        """Return the points as rows of a frame, with a last point at `row` learnt rows."""
         last = [_point(row, scores)] if row > self.end else []
         return pl.DataFrame([*self.points, *last], infer_schema_length=None)
 
 
 def _point(row: int, scores: Scores) -> dict[str, float]:
-    total = {f"all {name}": value for name, value in scores.cumulative.items()}
-    return {"row": row, **scores.windowed, **total}
+    cumulative = {f"all {name}": value for name, value in scores.cumulative.items()}
+    return {"row": row, **scores.windowed, **cumulative}

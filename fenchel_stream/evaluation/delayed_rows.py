@@ -1,8 +1,7 @@
-"""Rows that were predicted and wait for their labels."""
+"""`DelayedRows`: the queue of rows that were predicted and whose labels are still to come."""
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -11,21 +10,21 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from fenchel_stream.evaluation.batch_model import Predictions
+from fenchel_stream.state.frames import freeze_frame, thaw_frame
 
 
-class Waiting:
-    """A queue of rows with their targets and predictions, in batches as they arrived.
+class DelayedRows:
+    """A queue of rows with their targets and predictions, in the batches of their arrival.
 
-    Its state is plain: polars frames are stored as bytes of Arrow's IPC format.
+    Its state for a checkpoint is plain: `freeze_frame` converts frames of polars.
 
     Examples
     --------
     >>> import polars as pl
-    >>> from fenchel_stream.evaluation.batch_model import Predictions
-    >>> from fenchel_stream.evaluation.delayed_rows import Waiting
-    >>> waiting = Waiting()
-    >>> waiting.put(pl.DataFrame({"x": [1, 2, 3]}), pl.Series([7, 8, 9]), Predictions([6, 6, 6]))
-    >>> [(y.to_list(), said.labels) for _, y, said in waiting.take(2)], len(waiting)
+    >>> from fenchel_stream.evaluation import DelayedRows, Predictions
+    >>> queue = DelayedRows()
+    >>> queue.put(pl.DataFrame({"x": [1, 2, 3]}), pl.Series([7, 8, 9]), Predictions([6, 6, 6]))
+    >>> [(y.to_list(), predictions.labels) for _, y, predictions in queue.take(2)], len(queue)
     ([([7, 8], [6, 6])], 1)
     """
 
@@ -37,44 +36,42 @@ class Waiting:
         return self.rows
 
     def __getstate__(self) -> dict[str, Any]:
-        batches = deque((_freeze(X), _freeze(y), said) for X, y, said in self.batches)
+        batches = deque((_freeze(X), _freeze(y), predictions) for X, y, predictions in self.batches)
         return {"batches": batches, "rows": self.rows}
 
-    def put(self, X: Any, y: Any, said: Predictions) -> None:
+    def put(self, X: Any, y: Any, predictions: Predictions) -> None:
         """Append a batch of features, targets and predictions."""
-        self.batches.append((X, y, said))
-        self.rows += len(said)
+        self.batches.append((X, y, predictions))
+        self.rows += len(predictions)
 
     def take(self, count: int) -> Iterator[tuple[Any, Any, Predictions]]:
-        """Remove and yield the first `count` rows; rows that arrived apart stay apart."""
+        """Remove and yield the first `count` rows. Rows of two batches are not joined."""
         while count > 0 and self.batches:
-            X, y, said = self.batches.popleft()
+            X, y, predictions = self.batches.popleft()
             X, y = _thaw(X), _thaw(y)
-            if len(said) > count:
-                self.batches.appendleft(
-                    (_part(X, count, None), _part(y, count, None), said[count:])
-                )
-                X, y, said = _part(X, 0, count), _part(y, 0, count), said[:count]
-            count -= len(said)
-            self.rows -= len(said)
-            yield X, y, said
+            if len(predictions) > count:
+                rest = _rows(X, count, None), _rows(y, count, None), predictions[count:]
+                self.batches.appendleft(rest)
+                X, y, predictions = _rows(X, 0, count), _rows(y, 0, count), predictions[:count]
+            count -= len(predictions)
+            self.rows -= len(predictions)
+            yield X, y, predictions
 
 
-def _part(data: Any, start: int, stop: int | None) -> Any:
+def _rows(data: Any, start: int, stop: int | None) -> Any:
     return nw.from_native(data, allow_series=True, eager_only=True)[start:stop].to_native()
 
 
 def _freeze(data: Any) -> Any:
-    if not isinstance(data, (pl.DataFrame, pl.Series)):
-        return data
-    buffer = io.BytesIO()
-    pl.DataFrame(data).write_ipc(buffer)
-    return (type(data).__name__, buffer.getvalue())
+    if isinstance(data, pl.Series):
+        return "series", freeze_frame(data.to_frame())
+    return ("frame", freeze_frame(data)) if isinstance(data, pl.DataFrame) else data
 
 
 def _thaw(data: Any) -> Any:
+    # A restored queue holds plain batches until they are taken.
     if not isinstance(data, tuple):
         return data
-    kind, content = data
-    frame = pl.read_ipc(content)
-    return frame.to_series() if kind == "Series" else frame
+    kind, plain = data
+    frame = thaw_frame(plain)
+    return frame.to_series() if kind == "series" else frame

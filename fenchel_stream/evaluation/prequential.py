@@ -1,48 +1,42 @@
-"""Test-then-train in mini-batches: predict a batch, score it, learn it."""
+"""`Prequential`: test-then-train in mini-batches. Each batch is predicted, scored, then learnt."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
 from operator import eq
 from typing import Any
 
-import polars as pl
 from river import base, metrics
-from tqdm import tqdm
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.evaluation.batch_model import BatchModel, Predictions, to_list
-from fenchel_stream.evaluation.curve import Curve
-from fenchel_stream.evaluation.delayed_rows import Waiting
-from fenchel_stream.evaluation.result import Evaluation
+from fenchel_stream.evaluation.delayed_rows import DelayedRows
 from fenchel_stream.evaluation.scores import Scores, name_of
-from fenchel_stream.streams import Source, as_source
 
-NOTHING = Predictions([])
+NONE = Predictions([])
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one batch brought.
+    """The result of one batch.
 
     Attributes
     ----------
     labels
         The predictions for the rows of this batch: a class, a number, or for several targets a
-        dict; None where the model had nothing to say yet.
+        dict; None where the model had no prediction yet.
     probabilities
-        For each row of this batch a dict from class to probability, empty where the model had
-        nothing to say yet; None if probabilities were not asked for.
+        For each row of this batch a dict from class to probability, empty where the model had no
+        prediction yet; None if probabilities were not requested.
     scored
-        How many predictions, of this batch or before, were scored because their label arrived.
+        Number of predictions, of this batch or earlier ones, whose label arrived with this batch.
     correct
-        How many of those were the right class.
+        Number of those that were the right class.
     loss
-        Summed over those, the cross-entropy of a classifier or the absolute error of a regressor;
-        None for a classifier that was not asked for probabilities.
+        Sum over those of the cross-entropy of a classifier or the absolute error of a regressor;
+        None for a classifier without probabilities.
     """
 
     labels: list[Any]
@@ -55,13 +49,13 @@ class Step:
 class Prequential:
     """Test a model on each batch before it learns it, with labels that may come late.
 
-    Rows for which the model has nothing to say (None, or no probabilities, before anything was
-    learnt) are learnt but not scored, as in River's ``progressive_val_score``: with batches of one
-    row, both give the same figures. A model without mini-batch methods gets the same batches row
-    by row: all rows are predicted, then all are learnt.
+    Rows without a prediction (None, or no probabilities, before the model has learnt anything) are
+    learnt but not scored, as in River's ``progressive_val_score``. With batches of one row, both
+    give the same figures. For a model without mini-batch methods, all rows of a batch are predicted
+    one by one, then all are learnt one by one.
 
-    Everything that the evaluation knows between two batches is in its attributes, in plain
-    structures, so that it can be stored with the model.
+    The attributes hold the whole state between two batches in plain structures, so that it can be
+    stored with the model.
 
     Parameters
     ----------
@@ -70,12 +64,12 @@ class Prequential:
     metric
         A River metric, several joined by ``+``, or a list of metrics. They are updated in place.
     delay
-        The label of a row arrives after so many further rows: it is scored with the prediction
-        made before, and learnt. River counts differently: its ``delay=d + 1`` is ``delay=d`` here.
+        Number of further rows after which the label of a row arrives. The row is then scored with
+        its earlier prediction, and learnt. River's ``delay=d + 1`` is ``delay=d`` here.
     window
-        Number of rows that windowed metrics look back on.
+        Number of last rows for windowed metrics.
     probabilities
-        Ask a classifier for probabilities even if no metric needs them.
+        Whether a classifier predicts probabilities even if no metric needs them.
 
     Raises
     ------
@@ -86,7 +80,7 @@ class Prequential:
     --------
     >>> import polars as pl
     >>> from river import linear_model, metrics
-    >>> from fenchel_stream.evaluation.prequential import Prequential
+    >>> from fenchel_stream.evaluation import Prequential
     >>> test = Prequential(linear_model.LogisticRegression(), metrics.Accuracy())
     >>> X, y = pl.DataFrame({"x": [1.0, -1.0]}), pl.Series([True, False])
     >>> test.step(X, y).labels, test.step(X, y).labels
@@ -107,18 +101,18 @@ class Prequential:
         if delay < 0 or window < 1:
             raise ConfigError(f"delay is {delay} and window {window}; at least 0 and 1 are needed")
         self.scores = Scores(metric, window)
-        for one in self.scores.metrics:
-            if not one.works_with(model):
-                raise ConfigError(f"metric {name_of(one)} does not work with {_kind(model)}")
+        for scored in self.scores.metrics:
+            if not scored.works_with(model):
+                raise ConfigError(f"metric {name_of(scored)} does not work with {_kind(model)}")
         probabilities = probabilities or self.scores.need_probabilities
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay
         self.learnt = 0
-        self.like: Any = ""  # a label, for its type
-        self.waiting = Waiting()
+        self.like: Any = ""  # the last label, for its type
+        self.delayed = DelayedRows()
 
     def step(self, X: Any, y: Any) -> Step:
-        """Predict the rows of `X`, then score and learn the rows whose label has arrived.
+        """Predict the rows of `X`, then score and learn the rows whose label has arrived by now.
 
         Parameters
         ----------
@@ -130,161 +124,55 @@ class Prequential:
         Raises
         ------
         DataError
-            `X` and `y` differ in length, or the model cannot use what they hold.
+            `X` and `y` differ in length, or the model cannot use their values.
         """
         if len(X) != len(y):
             raise DataError(f"{len(X)} rows of features, but {len(y)} of targets")
-        said = NOTHING
+        predictions = NONE
         if len(X):
             self.like = to_list(y[:1])[0]
-            said = self.predict(X)
-            self.waiting.put(X, y, said)
-        return self.settle(self.waiting.take(len(self.waiting) - self.delay), said)
+            predictions = self.predict(X)
+            self.delayed.put(X, y, predictions)
+        return self.settle(self.delayed.take(len(self.delayed) - self.delay), predictions)
 
     def flush(self) -> Step:
-        """Score and learn the rows that still wait for their labels."""
-        return self.settle(self.waiting.take(len(self.waiting)))
+        """Score and learn the rows that `delay` has held back."""
+        return self.settle(self.delayed.take(len(self.delayed)))
 
     def predict(self, X: Any) -> Predictions:
-        """Return what the model says about the rows of `X`, which it will learn by `settle`."""
+        """Return predictions for the rows of `X`; `settle` learns the rows later."""
         return self.model.predict(X, self.like)
 
     def settle(
-        self, rows: Iterable[tuple[Any, Any, Predictions]], said: Predictions = NOTHING
+        self, rows: Iterable[tuple[Any, Any, Predictions]], latest: Predictions = NONE
     ) -> Step:
         """Score and learn rows whose labels have arrived.
 
         Parameters
         ----------
         rows
-            In batches: features, targets, and what was predicted.
-        said
-            What was predicted last, for the `Step`.
+            In batches: features, targets, and predictions.
+        latest
+            The predictions for the current batch, which the result repeats.
         """
         scored = correct = 0
-        known = self.model.probabilities or not self.model.classifies
-        loss = 0.0 if known else None
-        for X, y, before in rows:
-            truth, found = to_list(y), before
+        has_loss = self.model.probabilities or not self.model.classifies
+        loss = 0.0 if has_loss else None
+        for X, y, predictions in rows:
+            truth, known = to_list(y), predictions
             self.like = truth[0]
-            there = [i for i, label in enumerate(found.labels) if label not in (None, {})]
-            if len(there) < len(truth):
-                truth, found = [truth[i] for i in there], found.of_rows(there)
-            self.scores.update(truth, found)
+            numbers = [i for i, label in enumerate(known.labels) if label not in (None, {})]
+            if len(numbers) < len(truth):
+                truth, known = [truth[i] for i in numbers], predictions.of_rows(numbers)
+            self.scores.update(truth, known)
             scored += len(truth)
             if self.model.classifies:
-                correct += sum(map(eq, truth, found.labels))
+                correct += sum(map(eq, truth, known.labels))
             if loss is not None:
-                loss += _loss(truth, found)
+                loss += _loss(truth, known)
             self.model.learn(X, y)
-            self.learnt += len(before)
-        return Step(said.labels, said.probabilities, scored, correct, loss)
-
-
-def evaluate(
-    model: base.Estimator,
-    source: Source | str | Iterable[Any],
-    metric: metrics.base.Metric | Iterable[metrics.base.Metric],
-    *,
-    target: str | Sequence[str] = "target",
-    batch_size: int = 100,
-    delay: int = 0,
-    window: int = 1000,
-    limit: int | None = None,
-    progress: bool = True,
-) -> Evaluation:
-    """Test `model` on each batch of a stream before it learns it.
-
-    Parameters
-    ----------
-    model
-        A River classifier or regressor, for one or several targets, or a pipeline. It is trained
-        in place.
-    source
-        A `Source`, its URL, or a Python iterable: of pairs ``(x, y)`` as River's data sets yield
-        them, of dicts, or of frames, or one frame.
-    metric
-        A River metric, several joined by ``+``, or a list of metrics. They are updated in place.
-    target
-        The column to predict; several for a multi-target model. Rows that lack it are counted as
-        rejected.
-    batch_size
-        Rows that are predicted, then learnt together.
-    delay
-        The label of a row arrives after so many further rows; see `Prequential`.
-    window
-        Number of rows that windowed metrics look back on, and from one point of the curve to the
-        next.
-    limit
-        Stop after so many rows.
-    progress
-        Show a progress bar with rows per second and the metrics so far.
-
-    Raises
-    ------
-    ConfigError
-        A metric does not work with the model, a number is out of range, or the source cannot be
-        found.
-    DataError
-        The stream has no target column, or holds what the model cannot use.
-
-    Examples
-    --------
-    >>> from river import datasets, linear_model, metrics, preprocessing
-    >>> from fenchel_stream.evaluation.prequential import evaluate
-    >>> model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
-    >>> result = evaluate(model, datasets.Phishing(), metrics.Accuracy(), progress=False)
-    >>> result.rows, round(result.metrics["Accuracy"], 3)
-    (1250, 0.857)
-    """
-    if batch_size < 1 or (limit is not None and limit < 1):
-        raise ConfigError(f"batch_size is {batch_size} and limit {limit}; at least 1 is needed")
-    names = [target] if isinstance(target, str) else list(target)
-    stream = as_source(source, target=names[0])
-    test = Prequential(model, metric, delay=delay, window=window)
-    curve = Curve(window)
-    read = rejected = 0
-    total = min(filter(None, (stream.total, limit)), default=None)
-    start = time.perf_counter()
-    with tqdm(total=total, unit=" rows", unit_scale=True, disable=not progress) as bar:
-        for batch in stream.batches(batch_size):
-            rejected += len(batch.rejects)
-            if batch.rows.is_empty():
-                continue
-            rows = _with_targets(batch.rows, names)
-            rejected += len(batch.rows) - len(rows)
-            rows = rows[: None if limit is None else limit - read]
-            y = rows[target] if isinstance(target, str) else rows.select(names)
-            test.step(rows.drop(names), y)
-            read += len(rows)
-            curve.follow(test.learnt, test.scores)
-            bar.set_postfix_str(str(test.scores), refresh=False)
-            bar.update(len(rows))
-            if read == limit:
-                break
-        test.flush()
-    return Evaluation(
-        metrics=test.scores.cumulative,
-        curve=curve.to_frame(test.learnt, test.scores),
-        window=window,
-        rows=read,
-        rejected=rejected,
-        seconds=time.perf_counter() - start,
-    )
-
-
-def _with_targets(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Return the rows that have all their targets."""
-    for name in names:
-        if name not in rows.columns:
-            raise DataError(
-                f"the stream has no column {name!r} to predict; its columns are: "
-                f"{', '.join(rows.columns)}"
-            )
-        y = rows[name].fill_nan(None) if rows[name].dtype.is_float() else rows[name]
-        if y.null_count():
-            rows = rows.filter(y.is_not_null())
-    return rows
+            self.learnt += len(predictions)
+        return Step(latest.labels, latest.probabilities, scored, correct, loss)
 
 
 def _kind(model: base.Estimator) -> str:
@@ -296,15 +184,15 @@ def _kind(model: base.Estimator) -> str:
     return str(model)
 
 
-def _loss(truth: list[Any], said: Predictions) -> float:
-    if said.probabilities is None:
-        return float(sum(map(_absolute_error, truth, said.labels)))
-    # River's metrics take no probability for smaller either.
-    pairs = zip(truth, said.probabilities, strict=True)
-    return -sum(log(max(found.get(label, 0.0), 1e-15)) for label, found in pairs)
+def _loss(truth: list[Any], predictions: Predictions) -> float:
+    if predictions.probabilities is None:
+        return float(sum(map(_absolute_error, truth, predictions.labels)))
+    # River's metrics have the same lower bound of a probability.
+    pairs = zip(truth, predictions.probabilities, strict=True)
+    return -sum(log(max(of_class.get(label, 0.0), 1e-15)) for label, of_class in pairs)
 
 
-def _absolute_error(truth: Any, found: Any) -> Any:
+def _absolute_error(truth: Any, prediction: Any) -> Any:
     if isinstance(truth, dict):
-        return sum(abs(truth[name] - value) for name, value in found.items())
-    return abs(truth - found)
+        return sum(abs(truth[name] - value) for name, value in prediction.items())
+    return abs(truth - prediction)

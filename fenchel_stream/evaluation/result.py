@@ -1,4 +1,4 @@
-"""The outcome of a prequential evaluation."""
+"""`Evaluation`: the metrics and the curve of a prequential evaluation, with a plot."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from fenchel_stream.evaluation.scores import spell
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a prequential evaluation found.
+    """The result of a prequential evaluation.
 
     Attributes
     ----------
     metrics
-        Each metric over all rows.
+        The value of each metric over all rows.
     curve
-        One point about every `window` rows: how many rows were learnt (``row``), each metric over
-        the last `window` of them (``Accuracy``), and over all of them (``all Accuracy``).
+        One row about every `window` rows of the stream: the number of rows learnt (``row``), each
+        metric over the last `window` of them (``Accuracy``), and over all of them (``all
+        Accuracy``).
     window
-        Rows that the windowed metrics look back on.
+        Number of last rows for windowed metrics.
     rows
-        Rows that were predicted.
+        Number of rows that were predicted.
     rejected
-        Records that could not be read or had no target.
+        Number of records that could not be read or had no target.
     seconds
-        How long it took, reading included.
+        Duration, reading included.
     notes
-        What else should be known, such as how many labels found no prediction.
+        Further remarks, such as the number of labels without a prediction.
 
     Examples
     --------
     >>> from river import datasets, metrics, naive_bayes
-    >>> from fenchel_stream.evaluation.prequential import evaluate
+    >>> from fenchel_stream import evaluate
     >>> data = datasets.Phishing()
     >>> result = evaluate(naive_bayes.GaussianNB(), data, metrics.Accuracy(), progress=False)
     >>> print(result)
     Accuracy 0.8948 over 1,250 rows, ... rows/s
-    >>> result.to_frame().rows(named=True)[0]
+    >>> result.curve.row(0, named=True)
     {'row': 1000, 'Accuracy': 0.892..., 'all Accuracy': 0.892...}
     """
 
@@ -61,7 +62,7 @@ class Evaluation:
 
     @property
     def figures(self) -> str:
-        """The metrics, over how many rows, and the notes, as text."""
+        """The metrics, the number of rows, and the notes, as text."""
         return self._line()
 
     def _line(self, speed: str = "") -> str:
@@ -69,27 +70,24 @@ class Evaluation:
         notes = "".join(f"; {note}" for note in self.notes)
         return f"{spell(self.metrics)} over {self.rows:,} rows{rejected}{speed}{notes}"
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the curve."""
-        return self.curve
-
     def plot(self, ax: Any = None) -> Any:
         """Draw the curve of each metric, over the last `window` rows and over all rows.
 
         Parameters
         ----------
         ax
-            The matplotlib axes to draw on, a sequence of them for several metrics; made if None.
+            The matplotlib axes to draw on, a sequence of them for several metrics. If None, new
+            ones are created.
 
         Returns
         -------
         axes
-            What was drawn on: one, or for several metrics a list.
+            Those with the curves: one, or a list for several metrics.
 
         Raises
         ------
         ConfigError
-            matplotlib is not installed, or there are not as many axes as metrics.
+            matplotlib is not installed, or the number of axes is not that of the metrics.
         """
         _, pyplot, ticker = _matplotlib()
         names = list(self.metrics)
@@ -99,16 +97,16 @@ class Evaluation:
         if len(axes) != len(names):
             raise ConfigError(f"{len(names)} metrics need as many axes, not {len(axes)}")
         marker = "." if len(self.curve) < 30 else ""
-        for one, name in zip(axes, names, strict=True):
-            one.set_ylabel(name)
-            one.grid(alpha=0.3)
+        for axis, name in zip(axes, names, strict=True):
+            axis.set_ylabel(name)
+            axis.grid(alpha=0.3)
             for column, label, style in (
                 (name, f"last {self.window:,} rows", "-"),
                 (f"all {name}", "all rows so far", "--"),
             ):
                 if len(self.curve):
                     rows = self.curve["row"]
-                    one.plot(rows, self.curve[column], style, marker=marker, label=label)
+                    axis.plot(rows, self.curve[column], style, marker=marker, label=label)
         if len(self.curve):
             axes[0].legend()
         axes[-1].set_xlabel("rows learnt")
@@ -116,7 +114,9 @@ class Evaluation:
         return axes[0] if len(axes) == 1 else axes
 
     def save_plot(self, path: Path) -> None:
-        """Draw the curves into a file, whose suffix is its format; its folder is made if need be.
+        """Draw the curves into a file, whose suffix selects the format.
+
+        A missing folder is created.
 
         Raises
         ------

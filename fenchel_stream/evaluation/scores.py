@@ -1,4 +1,4 @@
-"""River metrics over a whole stream and over its last rows."""
+"""`Scores`: River metrics over a whole stream and over its last rows; metrics as text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Scores:
     metric
         A River metric, several joined by ``+``, or a list of metrics. They are updated in place.
     window
-        Rows to look back on.
+        Number of last rows.
 
     Examples
     --------
@@ -43,26 +43,26 @@ class Scores:
 
     @property
     def names(self) -> list[str]:
-        """Names of the metrics, numbered where one occurs again."""
+        """Names of the metrics; a repeated one has a number."""
         plain = [name_of(metric) for metric in self.metrics]
-        again = [plain[:i].count(name) for i, name in enumerate(plain)]
-        return [f"{name} {n + 1}" if n else name for name, n in zip(plain, again, strict=True)]
+        repeats = [plain[:i].count(name) for i, name in enumerate(plain)]
+        return [f"{name} {n + 1}" if n else name for name, n in zip(plain, repeats, strict=True)]
 
     @property
     def need_probabilities(self) -> bool:
-        """Whether one of the metrics is about probabilities rather than labels."""
+        """Whether one of the metrics takes probabilities instead of labels."""
         return not all(map(_takes_labels, self.metrics))
 
     def __str__(self) -> str:
         return spell(self.cumulative)
 
-    def update(self, truth: list[Any], said: Predictions) -> None:
-        """Score predictions, none of them None, with the true labels."""
-        _update(self.metrics, truth, said.labels, said.probabilities or [])
+    def update(self, truth: list[Any], predictions: Predictions) -> None:
+        """Score predictions, none of which is None, against the true labels."""
+        _update(self.metrics, truth, predictions.labels, predictions.probabilities or [])
         for past, new in (
             (self.truth, truth),
-            (self.labels, said.labels),
-            (self.probabilities, said.probabilities or []),
+            (self.labels, predictions.labels),
+            (self.probabilities, predictions.probabilities or []),
         ):
             past.extend(new)
             del past[: -self.window]
@@ -76,21 +76,22 @@ class Scores:
     def windowed(self) -> dict[str, float]:
         """Each metric over the last `window` rows, exactly.
 
-        It is computed afresh, row by row, whenever it is read: metrics that take rows back
-        instead (``utils.Rolling``) gather rounding errors until an RMSE becomes a complex number.
+        Each access computes it anew from all rows of the window. Metrics that remove old rows
+        instead (River's ``utils.Rolling``) accumulate rounding errors, until an RMSE becomes a
+        complex number.
         """
         fresh = [metric.clone() for metric in self.metrics]
         _update(fresh, self.truth, self.labels, self.probabilities)
         return self._values(fresh)
 
-    def _values(self, found: list[Any]) -> dict[str, float]:
-        # River says 0 before the first row, as if all were wrong, or all right.
-        known = [_value(metric) if self.truth else nan for metric in found]
-        return dict(zip(self.names, known, strict=True))
+    def _values(self, updated: list[Any]) -> dict[str, float]:
+        # Before the first row River gives 0, as if every prediction had been wrong, or right.
+        values = [_value(metric) if self.truth else nan for metric in updated]
+        return dict(zip(self.names, values, strict=True))
 
 
 def spell(values: Mapping[str, float]) -> str:
-    """Return metrics and their values as a line; NaN is one that has no value yet.
+    """Return metrics and their values as one line; a metric that is NaN has no value yet.
 
     Examples
     --------
@@ -105,7 +106,7 @@ def spell(values: Mapping[str, float]) -> str:
 
 
 def name_of(metric: Any) -> str:
-    """Return the class name of a metric, and of the one that it wraps.
+    """Return the class name of a metric, with that of the metric that it wraps.
 
     Examples
     --------
@@ -122,25 +123,25 @@ def name_of(metric: Any) -> str:
 
 def _value(metric: Any) -> float:
     if isinstance(metric, metrics.ROCAUC):
-        # No curve before both classes were seen; River says 0, which is the worst there is.
-        seen = metric.cms[0].sum_row
-        if len([label for label, count in seen.items() if count]) < 2:
+        # The curve needs rows of both classes. Without them River gives 0, the worst value.
+        counts = metric.cms[0].sum_row
+        if len([label for label, count in counts.items() if count]) < 2:
             return nan
     value: float = metric.get()
     return value
 
 
 def _update(
-    found: list[Any],
+    updated: list[Any],
     truth: list[Any],
     labels: list[Any],
     probabilities: list[dict[Any, float]],
 ) -> None:
-    for metric in found:
-        said = labels if _takes_labels(metric) else probabilities
+    for metric in updated:
+        predictions = labels if _takes_labels(metric) else probabilities
         update = metric.update
-        for one_true, one_said in zip(truth, said, strict=True):
-            update(one_true, one_said)
+        for label, prediction in zip(truth, predictions, strict=True):
+            update(label, prediction)
 
 
 def _takes_labels(metric: Any) -> bool:

@@ -1,1 +1,9 @@
-"""Frames, categories and scales, before a model sees them."""
+"""What is done to features and targets before a model learns them: scaling and one-hot encoding."""
+
+from fenchel_stream.preprocessing.moments import Moments
+from fenchel_stream.preprocessing.one_hot import OneHot
+from fenchel_stream.preprocessing.pipeline import pipeline
+from fenchel_stream.preprocessing.scaling import FeatureScaler, TargetScaler
+from fenchel_stream.preprocessing.standardize import Standardize
+
+__all__ = ["FeatureScaler", "Moments", "OneHot", "Standardize", "TargetScaler", "pipeline"]

@@ -1,4 +1,4 @@
-"""Columns exchanged in a frame of any kind."""
+"""How the transformers read a frame of any library and replace its columns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from river.utils import dataframe
 
 
 def as_frame(X: Any) -> Any:
-    """Return a native frame with the methods that those of polars and narwhals have in common.
+    """Return a frame of polars as it is, and any other frame wrapped by narwhals.
 
-    One of polars, as the runner's are, stays itself: to wrap it takes longer than to use it.
+    The two kinds share the methods that the transformers call. A polars frame, as the runner has
+    it, is not wrapped, because that takes longer than to use it.
     """
     return X if isinstance(X, pl.DataFrame) else dataframe.into_frame(X)
 
@@ -25,11 +26,32 @@ def replace_columns(
     names: list[Any],
     values: NDArray[np.float64],
 ) -> Any:
-    """Return `frame`, in its own kind, without columns `old` and with those of `values` instead."""
+    """Return a native frame of the same library with other columns.
+
+    Parameters
+    ----------
+    frame
+        The frame (m rows), as `as_frame` returns it.
+    old
+        Names of the columns to leave out.
+    names
+        Names of the columns to append after the rest.
+    values
+        Their values (m x names).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polars as pl
+    >>> from fenchel_stream.preprocessing.frames import replace_columns
+    >>> frame = pl.DataFrame({"a": [1], "b": [2]})
+    >>> replace_columns(frame, ["a"], ["c"], np.array([[3.0]])).to_dicts()
+    [{'b': 2, 'c': 3.0}]
+    """
     rest = [name for name in frame.columns if name not in old]
     native: Any = frame if isinstance(frame, pl.DataFrame) else frame.to_native()
     if isinstance(native, pl.DataFrame):
-        # Columns as slices of one buffer: several times faster than to build them one by one.
+        # Slices of one buffer are several times faster than columns built one by one.
         rows = len(values)
         buffer = pl.Series(values=values.ravel(order="F"))
         columns = [native.get_column(name) for name in rest]
@@ -38,6 +60,6 @@ def replace_columns(
     whole = dataframe.into_frame(native)
     parts = [whole.select(rest)] if rest else []
     if names:
-        made = dataframe.to_native_frame(values, columns=names, like=whole)
-        parts.append(dataframe.into_frame(made))
+        new = dataframe.to_native_frame(values, columns=names, like=whole)
+        parts.append(dataframe.into_frame(new))
     return nw.concat(parts, how="horizontal").to_native() if parts else whole.select().to_native()

@@ -1,4 +1,4 @@
-"""Running mean and variance of columns."""
+"""Running mean and variance of columns, and columns in standard units."""
 
 from __future__ import annotations
 
@@ -9,25 +9,38 @@ import numpy as np
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.compiled import kernels
 
+HUGE = 1e100
+"""Moments take only numbers below this: the square of a larger one spoils a running variance."""
+
 
 class Moments:
     """Mean and variance of each column, in double precision.
 
-    Values that are NaN are missing and teach nothing. A batch is its rows, one after another.
+    A value that is NaN is missing and changes nothing. A batch counts as its rows, one after
+    another.
 
     Parameters
     ----------
     horizon
-        Rows that they look back on: when there are more, what is older fades by exponential
-        weights.
+        Number of rows to look back on. Beyond it, older rows fade by exponential weights.
     bound
-        Values count as at most so many deviations from the mean: of late, or since ever if that is
-        more. Without the latter a value that is rare would make the deviation ever smaller.
+        Largest distance of a value from the mean, in deviations; a value farther away counts as
+        one at this distance. The deviation is that within the horizon, or over all rows if that
+        is larger: without the latter, each rare value would make the deviation smaller.
+
+    Attributes
+    ----------
+    count, mean, squares
+        For each column, within the horizon: number of values, mean, and sum of squared distances
+        from the mean.
+    seen, spread
+        For each column, over all rows: number of values, and mean of their squared distances from
+        the mean at their time.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fenchel_stream.preprocessing.moments import Moments
+    >>> from fenchel_stream.preprocessing import Moments
     >>> moments = Moments()
     >>> moments.grow(2)
     >>> moments.update(np.array([[1.0, 5.0], [3.0, np.nan]]))
@@ -41,7 +54,6 @@ class Moments:
         self.count = np.zeros(0)
         self.mean = np.zeros(0)
         self.squares = np.zeros(0)
-        # Values since ever, and the mean of their squared distances from the mean of the time.
         self.seen = np.zeros(0)
         self.spread = np.zeros(0)
 
@@ -50,17 +62,51 @@ class Moments:
         return self.count, self.mean, self.squares, self.seen, self.spread
 
     def grow(self, columns: int) -> None:
-        """Append `columns` of which nothing is known."""
+        """Append `columns` without any value yet."""
         self.count, self.mean, self.squares, self.seen, self.spread = (
             np.append(values, np.zeros(columns)) for values in self._state
         )
 
     def update(self, x: Array) -> None:
-        """Take in the rows of `x` (rows x columns)."""
+        """Add the rows of `x` (rows x columns)."""
         kernels.follow(x, self.horizon, self.bound, *self._state)
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation of each column; 0 while it is unknown, and for a constant."""
+        """Standard deviation of each column; 0 before two values, and for a constant.
+
+        A column is constant if its deviation is so small beside its mean that rounding explains
+        it. All scalers use this definition.
+        """
         deviation = np.sqrt(self.squares / np.maximum(self.count, 1.0))
         return np.where(deviation > kernels.ROUNDING * np.abs(self.mean), deviation, 0.0)
+
+
+def standard_units(
+    x: Array, mean: Array, deviation: Array, clip: float, out: Array | None = None
+) -> Array:
+    """Return ``(x - mean) / deviation``, clipped; 0 where the deviation is 0, NaN where `x` is.
+
+    Parameters
+    ----------
+    x
+        Values (rows x columns).
+    mean, deviation
+        Of each column.
+    clip
+        Largest absolute value of the result.
+    out
+        Array for the result, perhaps of a lower precision; a new one if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.preprocessing.moments import standard_units
+    >>> x = np.array([[3.0, 7.0], [-1e9, 8.0]])
+    >>> standard_units(x, np.array([1.0, 7.0]), np.array([2.0, 0.0]), 10.0).tolist()
+    [[1.0, 0.0], [-10.0, 0.0]]
+    """
+    scaled = x - mean
+    scaled /= np.where(deviation > 0.0, deviation, inf)
+    np.maximum(scaled, -clip, out=scaled)
+    return np.minimum(scaled, clip, out=scaled if out is None else out, casting="same_kind")

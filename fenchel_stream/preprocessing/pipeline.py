@@ -1,4 +1,4 @@
-"""What stands before the network: `Standardize`, `OneHot`, and both in a River pipeline."""
+"""`pipeline`: a model with scaling and one-hot encoding before it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from fenchel_stream.errors import ConfigError
 from fenchel_stream.preprocessing.one_hot import OneHot
 from fenchel_stream.preprocessing.standardize import Standardize
 
-__all__ = ["OneHot", "Standardize", "pipeline"]
-
 
 def pipeline(
     model: base.Estimator, *, scale: bool | Sequence[str] = True, one_hot: Sequence[str] = ()
 ) -> compose.Pipeline:
-    """Put scaling and one-hot encoding before `model`.
+    """Return a River pipeline of `Standardize`, `OneHot` and `model`.
 
     Parameters
     ----------
     model
-        Any River model; with mini-batch methods if batches are to be learnt as such.
+        Any River model. To learn batches as such, it needs River's mini-batch methods.
     scale
-        Names of the features to standardise, True for all that are not in `one_hot`, or False.
+        Names of the features to standardise; True for all that are not in `one_hot`; False for a
+        model that scales its features itself, as the estimators of this library do.
     one_hot
         Names of the features that hold categories.
 
@@ -35,7 +34,7 @@ def pipeline(
     Examples
     --------
     >>> from river import linear_model
-    >>> from fenchel_stream.preprocessing.pipeline import pipeline
+    >>> from fenchel_stream.preprocessing import pipeline
     >>> model = pipeline(linear_model.LinearRegression(), one_hot=["origin"])
     >>> model.learn_one({"origin": "JFK", "distance": 1400}, 12.0)
     >>> print(model)

@@ -1,10 +1,9 @@
-"""Features in standard units, whatever is missing or far out."""
+"""`Standardize`: features in standard units, for a River model that does not scale them itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import inf, nan
-from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -17,47 +16,45 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.preprocessing.frames import as_frame, replace_columns
-from fenchel_stream.preprocessing.moments import Moments
-
-HUGE = 1e100
-"""Beyond this a number is as good as infinite: its square would spoil a running variance."""
-
-ROUNDING = 16 * float(np.finfo(np.float64).eps)
-"""A spread below this share of the mean is rounding: the feature is constant."""
+from fenchel_stream.preprocessing.moments import HUGE, Moments, standard_units
+from fenchel_stream.values import to_number
 
 
 class Standardize(base.MiniBatchTransformer):
-    """Scale features to mean 0 and standard deviation 1, and clip what is far out.
+    """Scale features to mean 0 and standard deviation 1, and clip outliers.
 
     The mean and the variance of each feature run over all its values learnt so far, in double
     precision. Features may appear at any time. A missing value (None, null, NaN, or no such key)
-    teaches nothing and stays missing; so does not an infinite one, which is clipped.
+    changes neither and stays missing. An infinite value changes neither and is clipped.
 
-    River's own ``StandardScaler`` is not used because one missing value in ``learn_many`` makes
-    its variance of that feature NaN for ever, and because it does not clip: a value a thousand
-    standard deviations out, as heavy-tailed features have them, reaches the model and ruins it.
+    River's own ``StandardScaler`` is not used for two reasons: one missing value in ``learn_many``
+    makes its variance of that feature NaN for ever, and it does not clip. A value a thousand
+    standard deviations away, as heavy-tailed features have them, would reach the model and ruin it.
+
+    `FenchelClassifier` and the regressors scale their features themselves and need no
+    `Standardize` before them.
 
     Parameters
     ----------
     clip
-        Largest absolute value that comes out, in standard deviations.
+        Largest absolute value of the result, in standard deviations.
     columns
-        Names of the features to scale; None scales all. The others pass as they are.
+        Names of the features to scale; None scales all. The others pass unchanged.
     skip
-        Names of features that pass as they are, categories for example.
+        Names of features that pass unchanged, categories for example.
 
     Raises
     ------
     ConfigError
         `clip` is not positive.
     DataError
-        A feature to be scaled is not a number; the message names it. Raised when learning and
-        when transforming.
+        A feature to be scaled is not a number; the message names it. Learning and transforming
+        raise it.
 
     Examples
     --------
     >>> import polars as pl
-    >>> from fenchel_stream.preprocessing.pipeline import Standardize
+    >>> from fenchel_stream.preprocessing import Standardize
     >>> scaler = Standardize(clip=3.0)
     >>> scaler.learn_many(pl.DataFrame({"x": [1.0, None, 3.0], "constant": [7, 7, 7]}))
     >>> scaler.transform_one({"x": 2.5, "constant": 7})
@@ -86,17 +83,16 @@ class Standardize(base.MiniBatchTransformer):
             self._learn(names, np.array([[_number(name, x[name]) for name in names]]))
 
     def transform_one(self, x: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return `x` with scaled values; missing ones are NaN."""
-        # Number by number: NumPy's cost per call exceeds that of a few features.
-        means, spreads = self.moments.mean.tolist(), self.moments.deviation.tolist()
+        """Return `x` with scaled values; missing values are NaN."""
+        # For a few features, plain numbers are faster than a call of NumPy.
+        means, deviations = self.moments.mean.tolist(), self.moments.deviation.tolist()
         scaled = dict(x)
         for name in self._chosen(x):
             value = min(max(_number(name, x[name]), -HUGE), HUGE)
             i = self.index.get(name)
-            mean, spread = (0.0, 0.0) if i is None else (means[i], spreads[i])
-            if spread <= ROUNDING * abs(mean):
-                spread = inf
-            scaled[name] = min(max((value - mean) / spread, -self.clip), self.clip)
+            mean, deviation = (0.0, 0.0) if i is None else (means[i], deviations[i])
+            units = (value - mean) / (deviation or inf)
+            scaled[name] = min(max(units, -self.clip), self.clip)
         return scaled
 
     def learn_many(self, X: Any) -> None:
@@ -122,22 +118,23 @@ class Standardize(base.MiniBatchTransformer):
         if new := [name for name in names if name not in self.index]:
             self.index |= {name: len(self.index) + i for i, name in enumerate(new)}
             self.moments.grow(len(new))
-        # To the moments, what is absent and what is infinite is as good as missing.
+        # Absent features and infinite values count as missing.
         known = np.full((len(values), len(self.index)), nan)
-        at = [self.index[name] for name in names]
-        known[:, at] = np.where(np.abs(values) < HUGE, values, nan)
+        places = [self.index[name] for name in names]
+        known[:, places] = np.where(np.abs(values) < HUGE, values, nan)
         if len(known):
             self.moments.update(known)
 
     def _scale(self, names: list[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        # The last place is that of all features never seen: no mean and no spread.
-        at = [self.index.get(name, -1) for name in names]
-        mean = np.append(self.moments.mean, 0.0)[at]
-        spread = np.append(self.moments.deviation, 0.0)[at]
-        spread[spread <= ROUNDING * np.abs(mean)] = np.inf
+        # All features that were never learnt share the last place, with mean and deviation 0.
+        places = [self.index.get(name, -1) for name in names]
+        mean = np.append(self.moments.mean, 0.0)[places]
+        deviation = np.append(self.moments.deviation, 0.0)[places]
         with np.errstate(over="ignore"):
-            scaled: NDArray[np.float64] = (values.clip(-HUGE, HUGE) - mean) / spread
-        return scaled.clip(-self.clip, self.clip)
+            scaled: NDArray[np.float64] = standard_units(
+                values.clip(-HUGE, HUGE), mean, deviation, self.clip
+            )
+        return scaled
 
 
 def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:
@@ -158,11 +155,10 @@ def _column(series: nw.Series[Any]) -> NDArray[np.float64]:
 
 
 def _number(name: FeatureName, value: Any) -> float:
-    if value is None:
-        return nan
-    if not isinstance(value, (float, Real, np.bool_)):
+    number = to_number(value)
+    if number is None:
         raise DataError(
             f"feature {name!r} is {value!r}, not a number: "
             "name it in one_hot, or leave it out of scale"
         )
-    return float(value)
+    return number

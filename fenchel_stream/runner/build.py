@@ -14,6 +14,7 @@ from river import base, metrics
 from river.metrics.base import BinaryMetric
 
 from fenchel_stream.errors import ConfigError
+from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.estimators.classifier import FenchelClassifier
 from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.evaluation.prequential import Prequential
@@ -200,8 +201,11 @@ def build_model(config: Config) -> base.Estimator:
         raise ConfigError(f"model: {error}") from error
     if not isinstance(model, base.Estimator):
         raise ConfigError(f"model.factory {factory!r} returned a {type(model).__name__}: no model")
-    features = config.features
-    return pipeline(model, scale=features.scale, one_hot=features.one_hot)
+    scale = config.features.scale
+    if scale is True and isinstance(model, FenchelEstimator) and model.scale:
+        # It standardises its features itself: a second scaler before it gains nothing.
+        scale = False
+    return pipeline(model, scale=scale, one_hot=config.features.one_hot)
 
 
 def build_metrics(config: Config) -> metrics.base.Metrics:

@@ -1,21 +1,25 @@
-"""What the values of a column mean: numbers or categories, whatever type the source gave them."""
+"""Columns of any type as numbers, categories or times, and which of their values are none.
+
+Read this module to learn which values of a stream count as a number, a category or a time.
+"""
 
 from __future__ import annotations
 
 import math
-from decimal import Decimal
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from fenchel_stream.values import to_number
+
 
 def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """Return the column as Float64, and which of its values are no numbers.
 
-    Numbers and booleans (0 and 1) count, and so does text that spells one, white space around it
-    aside; blank text is a missing value. NaN and infinities count as numbers here.
+    Numbers, booleans (0 and 1) and text that spells one of them count; white space around the text
+    does not matter. Blank text is a missing value. NaN and infinities count as numbers here.
 
     Parameters
     ----------
@@ -27,7 +31,7 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     numbers
         Length n, Float64, null where a value is missing or is no number.
     wrong
-        Length n, true where a value is there but is no number; None if that is nowhere.
+        Length n, true where a value is present but is no number; None if that is nowhere.
 
     Examples
     --------
@@ -54,10 +58,10 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Return the column as text, and which of its values are nested and so no categories.
+    """Return the column as text, and which of its values are nested and therefore no categories.
 
-    The text of a value does not depend on its neighbours: 1 and 1.0 are the category ``"1"``, true
-    is ``"true"``.
+    The text of a value does not depend on the other values: 1 and 1.0 are the category ``"1"``, and
+    true is ``"true"``.
 
     Parameters
     ----------
@@ -95,8 +99,8 @@ def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """Return the times in a column in seconds since 1970, and which of its values are no times.
 
-    Numbers are seconds already, be they text or not; other text is a date and time of ISO 8601, in
-    UTC if it does not say where.
+    Numbers, also as text, are seconds already. Other text is a date and time of ISO 8601, in UTC
+    if it names no time zone.
 
     Parameters
     ----------
@@ -108,7 +112,7 @@ def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     seconds
         Length n, Float64, null where a value is missing or is no time.
     wrong
-        Length n, true where a value is there but is no time; None if that is nowhere.
+        Length n, true where a value is present but is no time; None if that is nowhere.
 
     Examples
     --------
@@ -123,11 +127,11 @@ def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     if wrong is not None and column.dtype == pl.String:
         text = column.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
         text = text.str.replace(" ", "T", literal=True)
-        stated = text.str.contains(r"[+-]\d\d:?\d\d$")
-        text = text.zip_with(stated, text + "+00:00")
+        has_zone = text.str.contains(r"[+-]\d\d:?\d\d$")
+        text = text.zip_with(has_zone, text + "+00:00")
         for form in _ISO:
-            found = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-            seconds = seconds.zip_with(seconds.is_not_null(), found.dt.epoch("us") / 1e6)
+            times = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+            seconds = seconds.zip_with(seconds.is_not_null(), times.dt.epoch("us") / 1e6)
     unusable = column.is_not_null() & ~seconds.is_finite().fill_null(value=False)
     if column.dtype == pl.String:
         unusable &= column.str.strip_chars() != ""
@@ -148,7 +152,7 @@ def not_finite(numbers: pl.Series) -> pl.Series | None:
     >>> not_finite(pl.Series([1.0, None, float("inf")])).to_list()
     [False, False, True]
     """
-    # One such value is enough to spoil the sum, and a sum is the cheapest look at all of them.
+    # The sum is finite only if all values are; it is the cheapest test of them.
     if math.isfinite(numbers.sum()):
         return None
     wrong = (~numbers.is_finite()).fill_null(value=False)
@@ -170,8 +174,9 @@ def _mixed_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     values = column.to_list()
     texts = [_text(value) if isinstance(value, str) else None for value in values]
     numbers, _ = _spelled(pl.Series(column.name, texts, pl.String))
-    found = pl.Series(column.name, [_number(value) for value in values], pl.Float64)
-    numbers = found.zip_with(found.is_not_null(), numbers)
+    plain = [None if value is None else to_number(value) for value in values]
+    others = pl.Series(column.name, plain, pl.Float64)
+    numbers = others.zip_with(others.is_not_null(), numbers)
     blank = [value is None or (isinstance(value, str) and not value.strip()) for value in values]
     wrong = numbers.is_null() & ~pl.Series(blank, dtype=pl.Boolean)
     return numbers, wrong if wrong.any() else None
@@ -188,15 +193,6 @@ def _mixed_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     return categories, wrong if wrong.any() else None
 
 
-def _number(value: Any) -> float | None:
-    if not isinstance(value, (Real, np.bool_, Decimal)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond the largest float
-        return math.inf
-
-
 def _category(value: Any) -> str | None:
     if isinstance(value, str):
         return _text(value)
@@ -206,5 +202,5 @@ def _category(value: Any) -> str | None:
 
 
 def _text(value: str) -> str:
-    """Make text that a column can hold: a Python string may have lone surrogates."""
+    """Return text that a column can hold. A Python string may contain lone surrogates."""
     return value.encode("utf-8", "replace").decode()

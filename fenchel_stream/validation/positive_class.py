@@ -1,4 +1,4 @@
-"""The class that becomes True."""
+"""`PositiveClass`: the class that becomes True, and a warning if no label is of it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from fenchel_stream.validation.columns import to_categories
 log = logging.getLogger(__name__)
 
 ENOUGH = 1000
-"""After so many labels, none of which is the positive class, it is worth a warning."""
+"""Number of labels, none of the positive class, after which there is a warning."""
 
 SHOWN = 10
+"""Largest number of other classes that a warning lists."""
 
 
-class Positive:
-    """Tells the labels that are the positive class, and warns once if none ever is.
+class PositiveClass:
+    """Finds the labels of the positive class, and warns once if there are none.
 
     Parameters
     ----------
     value
-        The class; 1 and ``"1"`` are the same one, since whether it is a number or a text depends
-        on the file rather than on the task.
+        The class. 1 and ``"1"`` are the same class, because the format of the file decides whether
+        it is a number or text, not the task.
 
     Attributes
     ----------
     resumed
-        An earlier run may have seen the class: what this one misses is no proof of a mistake.
+        Whether an earlier run has begun the stream. It may have had labels of the class, so that
+        their absence in this run is no proof of a mistake.
 
     Examples
     --------
     >>> import polars as pl
-    >>> from fenchel_stream.validation.positive_class import Positive
-    >>> Positive(1)(pl.Series(["0", "1", None])).to_list()
+    >>> from fenchel_stream.validation.positive_class import PositiveClass
+    >>> PositiveClass(1)(pl.Series(["0", "1", None])).to_list()
     [False, True, None]
     """
 
@@ -44,57 +46,57 @@ class Positive:
         self.value = value
         self.text = to_categories(pl.Series([value]))[0][0]
         self.resumed = False
-        self._found = self._told = False
+        self._occurred = self._warned = False
         self._labels = 0
-        self._others: Counter[str] = Counter()  # the classes until it is told
+        self._others: Counter[str] = Counter()  # the other classes, until the warning
 
     def __call__(self, labels: pl.Series) -> pl.Series:
-        """Return which of the labels are the positive class, null where one is missing.
+        """Return which of the labels are of the positive class, null where one is missing.
 
         Raises
         ------
         ConfigError
-            As `tell` does.
+            As `warn_of_absence` raises it.
         """
         text, _ = to_categories(labels)
-        found: pl.Series = text == self.text
-        self._found = self._found or bool(found.any())
-        if not self._found:
+        positive: pl.Series = text == self.text
+        self._occurred = self._occurred or bool(positive.any())
+        if not self._occurred:
             self._labels += text.len() - text.null_count()
-            if not self._told:
+            if not self._warned:
                 self._others.update(text.drop_nulls().to_list())
             if self._labels >= ENOUGH:
-                self.tell()
-        return found
+                self.warn_of_absence()
+        return positive
 
     @property
     def absence(self) -> str:
-        """That no label so far was the positive class, in words; empty if that is not so."""
-        if self._found or not self._labels:
+        """A sentence if no label so far was of the positive class; empty otherwise."""
+        if self._occurred or not self._labels:
             return ""
         return f"none of {self._labels:,} labels was source.positive = {self.value!r}"
 
-    def tell(self) -> None:
-        """Warn that no label so far was the positive class, if that is so and was not told.
+    def warn_of_absence(self) -> None:
+        """Warn, once, if no label so far was of the positive class.
 
         Raises
         ------
         ConfigError
-            There is a class that differs from it by case, white space or the form of a number.
+            Another class differs from it only by case, white space or the form of a number.
         """
-        if self._told or not self.absence:
+        if self._warned or not self.absence:
             return
-        self._told = True
-        seen = sorted(self._others)
-        meant = next((one for one in seen if _plain(one) == _plain(self.text)), None)
-        if meant is not None and not self.resumed:
-            raise ConfigError(f"{self.absence}, but there is {meant!r}: name the class as it is")
-        more = ", ..." if len(seen) > SHOWN else ""
-        log.warning("%s; they are: %s%s", self.absence, ", ".join(map(repr, seen[:SHOWN])), more)
+        self._warned = True
+        others = sorted(self._others)
+        similar = next((name for name in others if _plain(name) == _plain(self.text)), None)
+        if similar is not None and not self.resumed:
+            raise ConfigError(f"{self.absence}, but there is {similar!r}: name the class as it is")
+        more = ", ..." if len(others) > SHOWN else ""
+        log.warning("%s; they are: %s%s", self.absence, ", ".join(map(repr, others[:SHOWN])), more)
 
 
 def _plain(text: str) -> str:
-    """Return a class without what is easily mistaken in it."""
+    """Return a class without case, white space and the form of a number."""
     text = text.strip().casefold()
     try:
         return repr(float(text))

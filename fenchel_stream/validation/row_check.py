@@ -1,4 +1,4 @@
-"""The check between a source and the learner: which rows can be learnt, and as what."""
+"""`RowCheck`, between a source and the model: which rows can be learnt, and their values."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import polars as pl
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
 from fenchel_stream.validation.columns import not_finite, to_categories, to_numbers
-from fenchel_stream.validation.positive_class import Positive
+from fenchel_stream.validation.positive_class import PositiveClass
+from fenchel_stream.values import is_missing
 
 Kind = Literal["classification", "regression", "multi-target"]
 
 REASONS = ("missing_target", "unparsable_target", "non_numeric", "non_finite", "nested")
-"""Why a row that could be decoded is set aside."""
+"""The reasons for which a decoded row is set aside."""
 
 DOUBTFUL = 10
-"""A column whose first so many values are all unusable is a mistake in the configuration."""
+"""Number of first values of a column: if all are unusable, the configuration is wrong."""
 
 ABSENT = 100
-"""So is a target that so many records of a stream without fixed columns lack from the start."""
+"""Number of first records: if all lack the target, the configuration is wrong. This applies to
+streams without fixed columns."""
 
-Faults = dict[int, tuple[str, str]]  # row number -> reason and detail of its first fault
+Faults = dict[int, tuple[str, str]]
+"""The reason and the detail of the first fault of a row, by the number of the row."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,14 @@ class CheckedRows:
     X
         One row per record: Float64 columns, and String ones for categories; null is missing.
     y
-        The targets, one per row of `X`: a column, or for several targets a frame, of Float64; class
-        targets as the source gave them.
+        The targets, one per row of `X`: a column, or for several targets a frame, of Float64.
+        Classes keep the type that the source gave them.
     where
-        One label per row of `X`.
+        The place of each row of `X` in the stream, as in `Batch.where`.
     rejects
         The other records, in their order.
     numbers
-        Which rows of the batch those of `X` are; None for all.
+        The numbers in the batch of the rows of `X`; None for all.
     """
 
     X: pl.DataFrame
@@ -56,14 +59,14 @@ class CheckedRows:
 
 
 class RowCheck:
-    """Turns the rows of a batch into features and targets, and sets aside what cannot be learnt.
+    """Converts the rows of a batch to features and targets, and sets aside the unusable rows.
 
-    A feature is a number unless it is named in `one_hot`: numbers, booleans (0 and 1) and text that
-    spells a number will do, and so will a missing value. A row is set aside for
+    A feature is a number unless `one_hot` names it: a number, a boolean (0 and 1), text that spells
+    a number, or a missing value. A row is set aside for
 
     - ``missing_target``: a target is null, or the record has none,
     - ``unparsable_target``: a target is no finite number, or a class is nested or NaN,
-    - ``non_numeric``: a number is needed where there is other text, a date or something nested,
+    - ``non_numeric``: a feature is other text, a date or nested,
     - ``non_finite``: a number is NaN, infinite or too large for a float,
     - ``nested``: a category is a list or an object.
 
@@ -74,24 +77,23 @@ class RowCheck:
     kind
         ``"classification"``, ``"regression"`` or ``"multi-target"``.
     positive
-        The class that becomes True, while all others become False; 1 and ``"1"`` are the same one.
-        None leaves classes as they are.
+        The class that becomes True, while all others become False; 1 and ``"1"`` are the same
+        class. None leaves classes unchanged.
     one_hot
         Columns whose values are categories.
     ignore
         Columns that are neither features nor targets.
     labelled
-        Whether rows have their targets. Where False they need none, and what they have is not used.
+        Whether rows have their targets. If False they need none, and present ones are not used.
     resumed
-        An earlier run has begun this stream. Where False, a column whose first ten values are all
-        unusable ends the run, and so does a target that the first hundred records lack: that is a
-        mistake in the configuration rather than so many bad rows.
+        Whether an earlier run has begun this stream. If False, a column whose first ten values are
+        all unusable is an error, and so is a target that the first hundred records lack: the
+        configuration is wrong, not the rows.
 
     Raises
     ------
     ConfigError
-        A column has two parts to play, or the number of targets, or `positive`, does not fit the
-        kind.
+        A column has two roles, or the number of targets, or `positive`, does not fit the kind.
 
     Examples
     --------
@@ -121,13 +123,13 @@ class RowCheck:
     ) -> None:
         self.targets = [target] if isinstance(target, str) else list(target)
         self.kind = kind
-        self.positive = None if positive is None else Positive(positive)
+        self.positive = None if positive is None else PositiveClass(positive)
         self.one_hot = frozenset(one_hot)
         self.ignore = frozenset(ignore)
         self.labelled = labelled
         self.resumed = resumed
-        parts = Counter([*set(self.targets), *self.one_hot, *self.ignore])
-        for name, count in parts.items():
+        roles = Counter([*set(self.targets), *self.one_hot, *self.ignore])
+        for name, count in roles.items():
             if count > 1:
                 raise ConfigError(
                     f"column {name!r} is two of target, one_hot and ignore; choose one"
@@ -145,21 +147,21 @@ class RowCheck:
         Parameters
         ----------
         batch
-            What a source gave.
+            Of a source.
         columns
-            Those that the source has, where some were left out of the batch.
+            Names of all columns of the source, if `batch` lacks some of them.
 
         Raises
         ------
         DataError
-            A column that is needed does not exist, or its first ten values are all unusable.
+            A required column does not exist, or its first ten values are all unusable.
         """
         rows = batch.rows
         self._check_names(batch, columns or batch.rows.columns)
         faults: Faults = {}
         ys = [self._target(rows, name, faults) for name in self.targets if self.labelled]
-        apart = self.ignore.union(self.targets)
-        xs = [self._feature(rows[name], faults) for name in rows.columns if name not in apart]
+        others = self.ignore.union(self.targets)
+        xs = [self._feature(rows[name], faults) for name in rows.columns if name not in others]
         X = _frame(xs, rows.height)
         y = ys[0] if ys and self.kind != "multi-target" else _frame(ys, rows.height)
         if not faults:
@@ -171,32 +173,32 @@ class RowCheck:
         return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
 
     def end(self) -> None:
-        """Warn if no label was the positive class: it may be none of the stream's.
+        """Warn at the end of a run if no label was of the positive class.
 
         Raises
         ------
         ConfigError
-            It was written in another way than the stream does.
+            The stream has the positive class in another spelling.
         """
         if self.positive is not None:
-            self.positive.tell()
+            self.positive.warn_of_absence()
 
     @property
     def notes(self) -> list[str]:
-        """What should be known beside the figures of the run."""
+        """Remarks on the figures of the run."""
         absence = "" if self.positive is None else self.positive.absence
         return [absence] if absence else []
 
     def _check_names(self, batch: Batch, columns: list[str]) -> None:
         if batch.fixed_columns:
-            for part, names in (
+            for role, names in (
                 ("target", self.targets if self.labelled else []),
                 ("one_hot", sorted(self.one_hot)),
                 ("ignore", sorted(self.ignore)),
             ):
                 for name in names:
                     if name not in columns:
-                        raise DataError(_no_column(part, name, columns))
+                        raise DataError(_no_column(role, name, columns))
         for name in self.targets if self.labelled else ():
             if name in columns:
                 self._usable.add(f"target {name}")
@@ -216,24 +218,24 @@ class RowCheck:
         else:
             y, wrong = to_numbers(column)
             self._check_numbers(column, y, wrong, "is it a class? then the task is classification")
-            _blame(faults, column, not_finite(y), "unparsable_target")
-        _blame(faults, column, wrong, "unparsable_target")
+            _record(faults, column, not_finite(y), "unparsable_target")
+        _record(faults, column, wrong, "unparsable_target")
         if y.null_count():
-            # What is wrong has its fault already.
-            _blame(faults, column, y.is_null(), "missing_target")
+            # A wrong target is null here too, but its first fault counts.
+            _record(faults, column, y.is_null(), "missing_target")
         return y
 
     def _feature(self, column: pl.Series, faults: Faults) -> pl.Series:
         if column.name in self.one_hot:
             categories, wrong = to_categories(column)
-            _blame(faults, column, wrong, "nested")
+            _record(faults, column, wrong, "nested")
             return categories
         numbers, wrong = to_numbers(column)
         self._check_numbers(
             column, numbers, wrong, "name it in one_hot if it holds categories, or in ignore"
         )
-        _blame(faults, column, wrong, "non_numeric")
-        _blame(faults, column, not_finite(numbers), "non_finite")
+        _record(faults, column, wrong, "non_numeric")
+        _record(faults, column, not_finite(numbers), "non_finite")
         return numbers
 
     def _check_numbers(
@@ -252,7 +254,7 @@ class RowCheck:
             )
 
     def _doubt(self, name: str, unusable: int, limit: int) -> bool:
-        """Count unusable values of what was never usable; true when there are too many."""
+        """Count unusable values of a column without a usable one; true when they are too many."""
         if self.resumed or name in self._usable:
             return False
         self._unusable[name] += unusable
@@ -260,13 +262,13 @@ class RowCheck:
 
 
 def _frame(columns: list[pl.Series], height: int) -> pl.DataFrame:
-    # By name and not by list: there polars would give a column without a name one of its own.
+    # A dict, because from a list polars would rename a column whose name is empty.
     named = {column.name: column for column in columns}
     return pl.DataFrame(named) if columns else pl.DataFrame(height=height)
 
 
 def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Return class targets as they are, and which of them are none."""
+    """Return class targets unchanged, and which of them are no classes."""
     kind = column.dtype
     if kind in (pl.Categorical, pl.Enum):
         return column.cast(pl.String), None
@@ -282,17 +284,19 @@ def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def _is_class(value: Any) -> bool:
-    return value is None or (isinstance(value, (bool, int, float, str)) and value == value)
+    if value is None:
+        return True
+    return isinstance(value, (bool, int, float, str)) and not is_missing(value)
 
 
-def _blame(faults: Faults, column: pl.Series, wrong: pl.Series | None, reason: str) -> None:
-    """Note the rows where `wrong` is true; the first fault of a row counts."""
+def _record(faults: Faults, column: pl.Series, wrong: pl.Series | None, reason: str) -> None:
+    """Record a fault of the rows where `wrong` is true, unless they have one already."""
     if wrong is None:
         return
     for number in wrong.arg_true().to_list():
         value = column[number]
-        what = "is empty" if value is None else f"holds {_short(value)}"
-        faults.setdefault(number, (reason, f"column {column.name!r} {what}"))
+        content = "is empty" if value is None else f"holds {_short(value)}"
+        faults.setdefault(number, (reason, f"column {column.name!r} {content}"))
 
 
 def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
@@ -311,12 +315,12 @@ def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
     --------
     >>> import polars as pl
     >>> from fenchel_stream.streams import Batch
-    >>> from fenchel_stream.validation.row_check import reject_row
+    >>> from fenchel_stream.validation import reject_row
     >>> batch = Batch(pl.DataFrame({"y": [None]}), ["a.csv:2"], {})
     >>> reject_row(batch, 0, "missing_target", "column 'y' is empty").raw
     '{"y": null}'
     """
-    record = batch.rows[number].to_dicts()[0] if batch.rows.width else {}
+    record = batch.rows.row(number, named=True) if batch.rows.width else {}
     key = None if batch.keys is None else batch.keys[number]
     return Reject(
         batch.where[number],
@@ -328,9 +332,9 @@ def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
     )
 
 
-def _no_column(part: str, name: str, columns: list[str]) -> str:
+def _no_column(role: str, name: str, columns: list[str]) -> str:
     known = ", ".join(columns[:50]) + (", ..." if len(columns) > 50 else "")
-    return f"{part} column {name!r} does not exist; the stream has: {known}"
+    return f"{role} column {name!r} does not exist; the stream has: {known}"
 
 
 def _short(value: Any) -> str:

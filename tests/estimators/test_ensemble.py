@@ -20,12 +20,12 @@ SIZES = (3, 6, 2)
 
 def batches(sizes: tuple[int, ...], seed: int = 0) -> list[tuple[Array, Array]]:
     rng = np.random.default_rng(seed)
-    found = []
+    pairs = []
     for size in sizes:
         x = rng.normal(size=(size, 3))
         y = np.stack([x[:, 0] * x[:, 1], np.abs(x[:, 2])], axis=1)
-        found.append((with_ones(x), y + rng.normal(0, 0.1, y.shape)))
-    return found
+        pairs.append((with_ones(x), y + rng.normal(0, 0.1, y.shape)))
+    return pairs
 
 
 def ensemble_of(**settings: Any) -> Ensemble:
@@ -52,9 +52,9 @@ def test_networks_learn_as_they_would_alone_and_shares_follow_their_losses(
     shares, level, rows = np.full(2, 0.5), 0.0, 0
     for a, y in batches(sizes):
         some = sample(len(a))
-        said = np.stack([network.outputs(a) for network in networks])
-        np.testing.assert_allclose(ensemble.outputs(a), np.tensordot(shares, said, 1), rtol=1e-9)
-        losses = 0.5 * ((said[:, some] - y[some]) ** 2).sum(-1)
+        outputs = np.stack([network.outputs(a) for network in networks])
+        np.testing.assert_allclose(ensemble.outputs(a), np.tensordot(shares, outputs, 1), rtol=1e-9)
+        losses = 0.5 * ((outputs[:, some] - y[some]) ** 2).sum(-1)
         typical = shares @ losses
         if rows >= 100:
             typical = np.minimum(typical, rows * (level + TINY))
@@ -68,8 +68,8 @@ def test_networks_learn_as_they_would_alone_and_shares_follow_their_losses(
         np.testing.assert_allclose(ensemble.shares, shares, rtol=1e-6)
         for network, learnt in zip(networks, ensemble.networks, strict=True):
             network.step(a, y)
-            for w, found in zip(network.weights, learnt.weights, strict=True):
-                np.testing.assert_allclose(found, w, rtol=1e-9, atol=1e-11)
+            for w, actual in zip(network.weights, learnt.weights, strict=True):
+                np.testing.assert_allclose(actual, w, rtol=1e-9, atol=1e-11)
     assert abs(ensemble.shares[0] - 0.5) > 0.01
 
 
@@ -82,8 +82,8 @@ def test_what_is_not_told_each_network_keeps(size: int) -> None:
             network.step(a, np.where(np.isnan(y), network.outputs(a, averaged=False), y))
         ensemble.step(a, y)
         for network, learnt in zip(networks, ensemble.networks, strict=True):
-            for w, found in zip(network.weights, learnt.weights, strict=True):
-                np.testing.assert_allclose(found, w, rtol=1e-9, atol=1e-11)
+            for w, actual in zip(network.weights, learnt.weights, strict=True):
+                np.testing.assert_allclose(actual, w, rtol=1e-9, atol=1e-11)
     assert np.isfinite(ensemble.shares).all()
 
 

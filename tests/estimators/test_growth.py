@@ -12,7 +12,6 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,11 +55,11 @@ def label(kind: str, value: float) -> Any:
 
 def stream(kind: str, rows: int = 60, names: str = "abc", seed: int = 0) -> Stream:
     rng = np.random.default_rng(seed)
-    found: Stream = []
+    pairs: Stream = []
     for _ in range(rows):
         x: Row = dict(zip(names, rng.normal(size=len(names)).tolist(), strict=True))
-        found.append((x, label(kind, sum(x.values()) + 0.3 * rng.normal())))
-    return found
+        pairs.append((x, label(kind, sum(x.values()) + 0.3 * rng.normal())))
+    return pairs
 
 
 def learn(model: Any, rows: Stream) -> Any:
@@ -81,16 +80,16 @@ def labels(kind: str, ys: list[Any], library: str = "polars") -> Any:
 
 def everything(model: Any, rows: list[Row]) -> list[Any]:
     """All that a model says about `rows`, one by one and together."""
-    said: list[Any] = [model.predict_one(x) for x in rows]
-    said.append(_listed(model.predict_many(frame(rows))))
+    predictions: list[Any] = [model.predict_one(x) for x in rows]
+    predictions.append(_listed(model.predict_many(frame(rows))))
     if isinstance(model, FenchelClassifier):
-        said += [model.predict_proba_one(x) for x in rows]
-        said.append(_listed(model.predict_proba_many(frame(rows))))
-    return said
+        predictions += [model.predict_proba_one(x) for x in rows]
+        predictions.append(_listed(model.predict_proba_many(frame(rows))))
+    return predictions
 
 
-def said(model: Any, x: Row) -> list[float]:
-    """What a model says about a row, as numbers."""
+def outputs(model: Any, x: Row) -> list[float]:
+    """Return the prediction of a model for a row, as numbers."""
     if isinstance(model, FenchelRegressor):
         return [model.predict_one(x)]
     if isinstance(model, FenchelClassifier):
@@ -173,21 +172,21 @@ class TestExactness:
             model.learn_one(history[-1], y)
         means = {name: np.mean([x[name] for x in history if x[name] is not None]) for name in "abc"}
         for nothing in (None, math.nan):
-            found = np.array(said(model, {"a": 1.0, "b": nothing, "c": -2.0}))
-            expected = said(model, {"a": 1.0, "b": float(means["b"]), "c": -2.0})
-            np.testing.assert_allclose(found, expected, rtol=1e-9)
+            actual = np.array(outputs(model, {"a": 1.0, "b": nothing, "c": -2.0}))
+            expected = outputs(model, {"a": 1.0, "b": float(means["b"]), "c": -2.0})
+            np.testing.assert_allclose(actual, expected, rtol=1e-9)
         raw = learn(model_of(kind, scale=False), [(x, y) for x, y in stream(kind, 10)])
-        assert said(raw, {"a": 1.0, "b": None}) == said(raw, {"a": 1.0, "b": 0.0})
+        assert outputs(raw, {"a": 1.0, "b": None}) == outputs(raw, {"a": 1.0, "b": 0.0})
 
     def test_features_end_at_ten_deviations(self, kind: str) -> None:
         rows = stream(kind, 40)
         model = learn(model_of(kind), rows)
         history = np.array([x["a"] for x, _ in rows])
         end = float(history.mean() + 10 * history.std())
-        far = [said(model, {"a": a, "b": 0.3, "c": 0.1}) for a in (end, 2 * end, 1e12, 1e300)]
-        for found in far[1:]:
-            np.testing.assert_allclose(found, far[0], rtol=1e-9)
-        assert said(model, {"a": end / 2, "b": 0.3, "c": 0.1}) != far[0]
+        far = [outputs(model, {"a": a, "b": 0.3, "c": 0.1}) for a in (end, 2 * end, 1e12, 1e300)]
+        for beyond in far[1:]:
+            np.testing.assert_allclose(beyond, far[0], rtol=1e-9)
+        assert outputs(model, {"a": end / 2, "b": 0.3, "c": 0.1}) != far[0]
 
     def test_the_units_of_features_do_not_matter(self, kind: str) -> None:
         units = {"a": (1e6, -3e6), "b": (1e-6, 0.0), "c": (-20.0, 1e4)}
@@ -196,7 +195,7 @@ class TestExactness:
             in_units: Row = {n: x[n] * scale + shift for n, (scale, shift) in units.items()}
             # A feature whose sign is turned meets weights of the other sign.
             same: Row = {**x, "c": -x["c"]}
-            np.testing.assert_allclose(said(plain, same), said(other, in_units), rtol=1e-5)
+            np.testing.assert_allclose(outputs(plain, same), outputs(other, in_units), rtol=1e-5)
             plain.learn_one(same, y)
             other.learn_one(in_units, y)
 
@@ -246,14 +245,14 @@ class TestOrder:
             ]
             return [float(value) for value in column]
 
-        found = first("new", rows=10)
-        assert first("new", rows=0) == found == first("new", rows=40)
-        assert first("new", rows=10, batch_size=3) == found
-        assert first("newer", rows=10) != found
-        assert first("new", rows=10, seed=1) != found
-        assert first("new", rows=10, hidden=(8, 4)) == found
-        assert len(set(found)) == 8
-        assert 0 < np.abs(found).max() <= math.sqrt(3 / 8)
+        weights_of_new = first("new", rows=10)
+        assert first("new", rows=0) == weights_of_new == first("new", rows=40)
+        assert first("new", rows=10, batch_size=3) == weights_of_new
+        assert first("newer", rows=10) != weights_of_new
+        assert first("new", rows=10, seed=1) != weights_of_new
+        assert first("new", rows=10, hidden=(8, 4)) == weights_of_new
+        assert len(set(weights_of_new)) == 8
+        assert 0 < np.abs(weights_of_new).max() <= math.sqrt(3 / 8)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "targets"])
@@ -281,7 +280,7 @@ class TestByHand:
 
     def batches(self, kind: str) -> list[tuple[pl.DataFrame, list[Any], Matrix, Matrix]]:
         """Frames and labels; the features as they are, and as scaling should make them."""
-        found = []
+        batches = []
         history = np.zeros((0, 3))
         for seed in range(4):
             rows = stream(kind, 10, seed=seed)
@@ -289,8 +288,8 @@ class TestByHand:
             matrix = X.to_numpy()
             history = np.vstack([history, matrix])
             scaled = (matrix - history.mean(axis=0)) / history.std(axis=0)
-            found.append((X, [y for _, y in rows], matrix, scaled))
-        return found
+            batches.append((X, [y for _, y in rows], matrix, scaled))
+        return batches
 
     @pytest.mark.parametrize("scale", [False, True])
     @pytest.mark.parametrize(
@@ -311,9 +310,9 @@ class TestByHand:
             inputs = scaled if scale else matrix
             model.learn_many(X, pl.Series(y))
             classes = list(model.classes)
-            for found, network in zip(model.ensemble.networks, networks, strict=True):
+            for learnt, network in zip(model.ensemble.networks, networks, strict=True):
                 network.learn_batch(inputs, np.array([classes.index(value) for value in y]))
-                for w, expected in zip(found.weights, network.weights, strict=True):
+                for w, expected in zip(learnt.weights, network.weights, strict=True):
                     np.testing.assert_allclose(w, expected, rtol=1e-9, atol=1e-11)
             shares = model.ensemble.shares
             each = [network.predict(inputs) for network in networks]
@@ -367,6 +366,7 @@ class TestByHand:
     @EVERY_KIND
     @pytest.mark.parametrize("gamma", ["auto", 0.5])
     def test_torch_learns_as_numpy_does(self, kind: str, gamma: Any) -> None:
+        torch = pytest.importorskip("torch", reason="torch is not installed")
         ours, theirs = (model_of(kind, gamma=gamma, device=d) for d in ("cpu", "cpu:0"))
         for size, names in ((30, "abc"), (1, "abcd"), (25, "bdea"), (2, "ace"), (30, "abc")):
             rows = stream(kind, size, names=names)
@@ -380,7 +380,7 @@ class TestByHand:
         ):
             np.testing.assert_allclose(as_numpy(w), expected, atol=1e-8)
         for x, _ in stream(kind, 3, seed=1):
-            np.testing.assert_allclose(said(theirs, x), said(ours, x), rtol=1e-6)
+            np.testing.assert_allclose(outputs(theirs, x), outputs(ours, x), rtol=1e-6)
 
 
 class TestFrames:
@@ -400,18 +400,18 @@ class TestFrames:
         assert type(predicted) is type(X if kind == "targets" else SERIES[library]([0.0]))
         if kind != "targets":
             one_by_one = [model.predict_one(x) for x in xs]
-            found = predicted.to_pylist() if library == "pyarrow" else list(predicted)
-            assert found == (one_by_one if kind == "classifier" else pytest.approx(one_by_one))
+            together = predicted.to_pylist() if library == "pyarrow" else list(predicted)
+            assert together == (one_by_one if kind == "classifier" else pytest.approx(one_by_one))
         frames = [predicted] if kind == "targets" else []
         if kind == "classifier":
             frames.append(model.predict_proba_many(X))
         for native in frames:
             assert type(native) is type(X)
-            found = pl.DataFrame(
+            dicts = pl.DataFrame(
                 {name: np.asarray(native[name]) for name in _names(native)}
             ).to_dicts()
             single = model.predict_proba_one if kind == "classifier" else model.predict_one
-            for row, x in zip(found, xs, strict=True):
+            for row, x in zip(dicts, xs, strict=True):
                 assert row == pytest.approx(single(x))
 
     @LIBRARIES
@@ -488,10 +488,10 @@ class TestClasses:
             row: Row = {"a": float(number), "b": float(number == 1)}
             assert model.predict_one(row) == value
             assert type(model.predict_one(row)) is type(value)
-            found = model.predict_proba_one(row)
-            assert list(found) == classes
-            assert {type(p) for p in found.values()} == {float}
-            assert sum(found.values()) == pytest.approx(1.0, abs=1e-12)
+            probabilities = model.predict_proba_one(row)
+            assert list(probabilities) == classes
+            assert {type(p) for p in probabilities.values()} == {float}
+            assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-12)
 
     @LIBRARIES
     @pytest.mark.parametrize("classes", [[True, False], [3, 1], ["b", "a"]], ids=repr)
@@ -501,8 +501,8 @@ class TestClasses:
         for _ in range(10):
             model.learn_many(X, SERIES[library](classes * 5))
         predicted = model.predict_many(X)
-        found = predicted.to_pylist() if library == "pyarrow" else predicted.to_list()
-        assert found == classes * 5
+        labels = predicted.to_pylist() if library == "pyarrow" else predicted.to_list()
+        assert labels == classes * 5
         assert list(model.classes) == classes
         expected = classes if library == "pandas" else [str(value) for value in classes]
         assert _names(model.predict_proba_many(X)) == expected
@@ -603,8 +603,8 @@ class TestExtremes:
         learn(model, stream(kind, 30))
         for x, _ in stream(kind, 5):
             predicted = model.predict_one(x)
-            found = predicted.values() if kind == "targets" else [predicted]
-            assert kind == "classifier" or np.isfinite(list(found)).all()
+            values = predicted.values() if kind == "targets" else [predicted]
+            assert kind == "classifier" or np.isfinite(list(values)).all()
 
     @EVERY_KIND
     def test_rows_without_features_and_models_without_inputs(self, kind: str) -> None:

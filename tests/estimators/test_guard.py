@@ -41,10 +41,10 @@ def test_accuracy_does_not_fall(
     table = Table(data, categories)
     classes = tuple(sorted(set(data.targets)))
     task = Task(True, categories, table.matrix.shape[1], classes, seed=1)
-    found = prequential(MODELS["fenchel-stream"].make(task, 1), table)
+    ours = prequential(MODELS["fenchel-stream"].make(task, 1), table)
     reference = prequential(MODELS["linear 0.01"].make(task, 1), table)
-    accuracy = 1.0 - np.nanmean(found.losses[0])
-    ratio = found.rows_per_s / reference.rows_per_s
+    accuracy = 1.0 - np.nanmean(ours.losses[0])
+    ratio = ours.rows_per_s / reference.rows_per_s
     with capsys.disabled():
         sys.stdout.write(f" {stream}: {accuracy:.4f}, {ratio:.2f} of the linear rows/s ")
     assert accuracy > FIGURES[stream] - MARGIN

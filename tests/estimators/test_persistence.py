@@ -28,9 +28,9 @@ EVERY_COPY = pytest.mark.parametrize("how", COPIES)
 
 
 def stream(kind: type, rows: int, seed: int = 0) -> Rows:
-    """Rows whose features, classes and targets are not all there from the start."""
+    """Rows whose features, classes and targets appear one after another."""
     rng = np.random.default_rng(seed)
-    found: Rows = []
+    pairs: Rows = []
     for number in range(rows):
         x = dict(zip("abcde"[: 3 + number // 40], rng.normal(size=5).tolist(), strict=False))
         y: Any = 40 * x["a"] + 1000
@@ -38,8 +38,8 @@ def stream(kind: type, rows: int, seed: int = 0) -> Rows:
             y = ["no", "yes", "maybe"][min(int(abs(x["a"]) * 2), 1 + (number > 50))]
         elif kind is FenchelMultiTargetRegressor:
             y = {"u": y} if number % 3 else {"v": -y, "u": y}
-        found.append((x, y))
-    return found
+        pairs.append((x, y))
+    return pairs
 
 
 def learn(model: Any, rows: Rows) -> Any:
@@ -92,6 +92,7 @@ class TestCopies:
 
     @pytest.mark.parametrize("gamma", ["auto", 0.5])
     def test_of_a_model_in_torch(self, kind: type[Any], how: str, gamma: Any) -> None:
+        pytest.importorskip("torch", reason="torch is not installed")
         rows = stream(kind, 130)
         model = kind(hidden=(8,), batch_size=32, gamma=gamma, device="cpu:0")
         learn(model, rows[:80])
@@ -198,6 +199,8 @@ class TestMutate:
 @pytest.mark.parametrize("device", ["cpu", "cpu:0"])
 def test_a_network_alone(how: str, device: str) -> None:
     rng = np.random.default_rng(0)
+    if device != "cpu":
+        pytest.importorskip("torch", reason="torch is not installed")
     network = LiftedNetwork.dense([3, 8, 2], seed=2, device=device)
     for _ in range(5):
         network.learn_batch(rng.normal(size=(10, 3)), rng.integers(0, 2, 10))
@@ -218,11 +221,11 @@ def test_a_pipeline_that_learns_frames() -> None:
     rng = np.random.default_rng(0)
 
     def frames(count: int) -> list[tuple[pl.DataFrame, pl.Series]]:
-        found = []
+        batches = []
         for _ in range(count):
             x = rng.normal(3, 2, (20, 3))
-            found.append((pl.DataFrame(x, schema=list("abc")), pl.Series(x[:, 0] > 3)))
-        return found
+            batches.append((pl.DataFrame(x, schema=list("abc")), pl.Series(x[:, 0] > 3)))
+        return batches
 
     model: Any = preprocessing.StandardScaler() | FenchelClassifier(hidden=(8,))
     for X, y in frames(4):

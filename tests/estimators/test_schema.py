@@ -138,8 +138,8 @@ class TestRowValues:
         rows: list[Row] = [{"a": value}, {"a": 0.5, "b": value}, {"a": value, "b": value}]
         for row in rows:
             np.testing.assert_equal(float(row_values(row)[-1]), expected)
-        found = row_values({"a": value, "b": 1.0, "c": None})
-        np.testing.assert_equal([float(number) for number in found], [expected, 1.0, math.nan])
+        numbers = row_values({"a": value, "b": 1.0, "c": None})
+        np.testing.assert_equal([float(number) for number in numbers], [expected, 1.0, math.nan])
 
     @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
     def test_what_is_no_number_is_named(self, value: Any) -> None:
@@ -184,13 +184,13 @@ class TestFrameValues:
     @pytest.mark.parametrize("table", TABLES)
     def test_agree_with_those_of_rows(self, library: str, table: str) -> None:
         columns = TABLES[table]
-        found = values(FRAMES[library](columns))
+        numbers = values(FRAMES[library](columns))
         rows = [
             row_values(dict(zip(columns, row, strict=True)))
             for row in zip(*columns.values(), strict=True)
         ]
-        assert found.shape == (len(rows), len(columns))
-        np.testing.assert_equal(found, np.array(rows, float).reshape(found.shape))
+        assert numbers.shape == (len(rows), len(columns))
+        np.testing.assert_equal(numbers, np.array(rows, float).reshape(numbers.shape))
 
     @pytest.mark.parametrize("dtype", ["Int64", "boolean", "Float32", "int64[pyarrow]"])
     def test_extension_types_of_pandas(self, dtype: str) -> None:
@@ -219,9 +219,9 @@ class TestFrameValues:
     def test_small_types_do_not_overflow(self, dtype: str) -> None:
         info = np.finfo(dtype) if dtype.startswith("f") else np.iinfo(dtype)
         column = np.array([info.min, 0, info.max], dtype)
-        found = values(pd.DataFrame({"a": column, "b": column, "c": column}))
+        numbers = values(pd.DataFrame({"a": column, "b": column, "c": column}))
         expected = column.astype(float).clip(-LARGEST, LARGEST)
-        assert found.tolist() == np.column_stack([expected] * 3).tolist()
+        assert numbers.tolist() == np.column_stack([expected] * 3).tolist()
 
     @LIBRARIES
     @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fenchel_stream import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.errors import DataError
-from fenchel_stream.preprocessing.scaling import HORIZON, WILD, TargetScaler
+from fenchel_stream.preprocessing.scaling import HORIZON, TARGET_CLIP, TargetScaler
 from tests.oracle import Matrix, weighted_history
 
 UNITS = st.sampled_from([(1.0, 0.0), (1e-9, 0.0), (1e6, 3e6), (1.0, 1000.0), (1e3, -1e6)])
@@ -25,13 +25,13 @@ def batches_of(
     seed: int, sizes: list[int], units: tuple[float, float], *, gaps: bool = False
 ) -> list[Matrix]:
     rng = np.random.default_rng(seed)
-    found = []
+    matrices = []
     for m in sizes:
         y = units[1] + units[0] * rng.normal(size=(m, 2))
         if gaps:
             y[rng.random((m, 2)) < 0.4] = math.nan
-        found.append(y)
-    return found
+        matrices.append(y)
+    return matrices
 
 
 SIZES = st.lists(st.integers(1, 9), min_size=2, max_size=8)
@@ -49,15 +49,17 @@ class TestTargetScaler:
             scaler.update(y)
         rows = np.vstack(batches)
         for j in range(2):
-            count, mean, deviation = weighted_history(rows[:, j], HORIZON, WILD)
+            count, mean, deviation = weighted_history(rows[:, j], HORIZON, TARGET_CLIP)
             if count < 2:
                 continue
             assert scaler.moments.count[j] == count
             assert scaler.moments.mean[j] == pytest.approx(mean, rel=1e-9)
             assert scaler.deviation[j] == pytest.approx(deviation, rel=1e-6)
             scaled = (rows[:, j] - mean) / deviation
-            found = scaler.scale(rows)[:, j]
-            assert found == pytest.approx(scaled.clip(-WILD, WILD), abs=1e-6, nan_ok=True)
+            in_units = scaler.scale(rows)[:, j]
+            assert in_units == pytest.approx(
+                scaled.clip(-TARGET_CLIP, TARGET_CLIP), abs=1e-6, nan_ok=True
+            )
 
     @given(seed=st.integers(0, 10**6), sizes=SIZES, units=UNITS, gaps=st.booleans())
     def test_predictions_stay_as_they_were(
@@ -126,11 +128,11 @@ def stream(rows: int = 200) -> tuple[Matrix, Matrix]:
 def errors_of(y: Matrix, x: Matrix, **settings: Any) -> tuple[Matrix, FenchelRegressor]:
     """Errors of predicting each target before learning it."""
     model = FenchelRegressor(hidden=(16,), **settings)
-    found = []
+    errors = []
     for row, target in zip(x.tolist(), y.tolist(), strict=True):
-        found.append(model.predict_one(named(row)) - target)
+        errors.append(model.predict_one(named(row)) - target)
         model.learn_one(named(row), target)
-    return np.array(found), model
+    return np.array(errors), model
 
 
 class TestRegressor:
@@ -144,7 +146,7 @@ class TestRegressor:
         settings: dict[str, Any] = {"batch_size": batch_size, "dtype": "float64"}
         unit, _ = errors_of(y, x, **settings)
         other, _ = errors_of(scale * y + shift, x, **settings)
-        # Before the first batch there is nothing to go by, and the prediction is 0.
+        # Before the first batch the model knows nothing, and the prediction is 0.
         np.testing.assert_allclose(other[batch_size:] / scale, unit[batch_size:], atol=1e-6)
         assert np.abs(unit[100:]).mean() < 0.7 * np.abs(y[100:] - y.mean()).mean()
 

@@ -38,13 +38,14 @@ from river import (
     evaluate as river_evaluate,
 )
 
+from fenchel_stream import evaluate
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.estimators.classifier import FenchelClassifier
 from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.evaluation.batch_model import BatchModel
-from fenchel_stream.evaluation.prequential import Prequential, evaluate
+from fenchel_stream.evaluation.prequential import Prequential
 from fenchel_stream.evaluation.result import Evaluation
-from fenchel_stream.preprocessing.pipeline import Standardize
+from fenchel_stream.preprocessing import Standardize
 from fenchel_stream.state import pack, restore
 from fenchel_stream.streams import open_source
 
@@ -102,8 +103,8 @@ def phishing(rows: int = ROWS) -> list[tuple[dict[Any, Any], bool]]:
     return list(datasets.Phishing().take(rows))
 
 
-def flags(found: dict[str, float]) -> list[float]:
-    return list(found.values())
+def flags(values: dict[str, float]) -> list[float]:
+    return list(values.values())
 
 
 class TestAgainstRiver:
@@ -188,24 +189,24 @@ class TestDelay:
         metric = metrics.Accuracy()
         test = Prequential(model, metric, delay=delay)
         ends = [0, *accumulate(sizes)]
-        said: list[int] = []
+        labels: list[int] = []
         for start, end in pairwise(ends):
             before = len(model.learnt)
             step = test.step(*numbered(start, end))
             assert step.labels == [before] * (end - start)
-            said += step.labels
+            labels += step.labels
             arrived = max(end - delay, 0)
             assert model.learnt == list(range(arrived)), "in order, none early, none late"
             assert test.learnt == arrived
             assert step.scored == arrived - before
-            right = [number for number in range(before, arrived) if said[number] == number]
+            right = [number for number in range(before, arrived) if labels[number] == number]
             assert step.correct == len(right)
         last = test.flush()
         assert model.learnt == list(range(ends[-1]))
         assert last.labels == []
         assert test.flush().scored == 0
         assert metric.cm.n_samples == ends[-1]
-        assert metric.cm.total_true_positives == sum(n == s for n, s in enumerate(said))
+        assert metric.cm.total_true_positives == sum(n == s for n, s in enumerate(labels))
 
     def test_rows_that_arrived_together_are_learnt_together(self) -> None:
         model = Recorder()
@@ -235,13 +236,13 @@ class TestScores:
         y = pl.Series(X["a"].to_numpy() * 1000 + rng.normal(size=400))
         model = linear_model.LinearRegression()
         test = Prequential(model, metrics.MAE() + metrics.RMSE(), window=60)
-        said: list[float] = []
+        labels: list[float] = []
         for start in range(0, 400, batch):
-            said += test.step(X[start : start + batch], y[start : start + batch]).labels
-            errors = y[: len(said)].to_numpy()[-60:] - np.array(said)[-60:]
+            labels += test.step(X[start : start + batch], y[start : start + batch]).labels
+            errors = y[: len(labels)].to_numpy()[-60:] - np.array(labels)[-60:]
             expected = [np.abs(errors).mean(), np.sqrt((errors**2).mean())]
             assert flags(test.scores.windowed) == pytest.approx(expected, rel=1e-12)
-        every = y.to_numpy() - np.array(said)
+        every = y.to_numpy() - np.array(labels)
         assert test.scores.cumulative["MAE"] == pytest.approx(np.abs(every).mean())
 
     def test_a_window_does_not_gather_rounding_errors(self) -> None:
@@ -293,7 +294,7 @@ class TestScores:
         assert (test.step(X, y).scored, test.learnt) == (0, 2), "no target is known yet"
         step = test.step(X, y + 2)
         assert step.loss == pytest.approx(
-            sum(abs(said["a"] - 3) + abs(said["b"] - 7) for said in step.labels)
+            sum(abs(label["a"] - 3) + abs(label["b"] - 7) for label in step.labels)
         )
         assert test.scores.cumulative["MicroAverage(MAE)"] == pytest.approx((step.loss or 0) / 4)
 
@@ -372,8 +373,8 @@ class TestModels:
         data = iter(phishing())
         while batch := list(islice(data, 32)):
             for x, y in batch:
-                if (said := model.predict_one(x)) is not None:
-                    expected.update(y, said)
+                if (label := model.predict_one(x)) is not None:
+                    expected.update(y, label)
             for x, y in batch:
                 model.learn_one(x, y)
         ours = metrics.Accuracy()
@@ -469,7 +470,7 @@ class TestEvaluate:
             window=200,
             progress=False,
         )
-        curve = result.to_frame()
+        curve = result.curve
         assert curve.columns == ["row", "Accuracy", "LogLoss", "all Accuracy", "all LogLoss"]
         assert curve["row"].to_list() == [210, 420, 630, 840, 1050, 1250]
         last = curve.row(-1, named=True)

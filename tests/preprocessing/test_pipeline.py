@@ -21,7 +21,7 @@ from river import linear_model, preprocessing
 from river.checks import yield_checks
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.preprocessing.pipeline import OneHot, Standardize, pipeline
+from fenchel_stream.preprocessing import OneHot, Standardize, pipeline
 
 FRAMES = pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table])
 FLIGHT_CATEGORIES = ["carrier", "origin", "dest"]
@@ -41,11 +41,13 @@ def frame(values: list[tuple[float | None, ...]], names: str = "abc") -> pl.Data
 
 def records(data: Any) -> list[dict[str, Any]]:
     """Rows of any frame as dicts without what is missing."""
-    found = pl.DataFrame(data) if isinstance(data, pl.DataFrame) else pl.from_arrow(pa.table(data))
-    assert isinstance(found, pl.DataFrame)
+    converted = (
+        pl.DataFrame(data) if isinstance(data, pl.DataFrame) else pl.from_arrow(pa.table(data))
+    )
+    assert isinstance(converted, pl.DataFrame)
     return [
         {k: v for k, v in row.items() if v is not None and v == v}
-        for row in found.iter_rows(named=True)
+        for row in converted.iter_rows(named=True)
     ]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from river import compose, linear_model, metrics
+from river import compose, linear_model, metrics, tree
 
 from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.preprocessing.pipeline import OneHot, Standardize
+from fenchel_stream.preprocessing import OneHot, Standardize
 from fenchel_stream.runner.build import ESTIMATORS, build_metrics, build_model
 from fenchel_stream.runner.config import Config, parse
 
@@ -169,6 +169,19 @@ class TestModel:
         assert list(map(type, plain.steps.values())) == [FenchelClassifier]
         with pytest.raises(ConfigError, match="c: a feature is either scaled or one-hot"):
             build_model(config(features={"one_hot": ["c"], "scale": ["a", "c"]}))
+
+    @pytest.mark.parametrize(
+        ("model", "kinds"),
+        [
+            ({}, [FenchelClassifier]),
+            ({"scale": False}, [Standardize, FenchelClassifier]),
+            ({"factory": "tests.models:hoeffding"}, [Standardize, tree.HoeffdingTreeClassifier]),
+        ],
+        ids=["default", "model.scale is off", "another model"],
+    )
+    def test_features_are_scaled_once(self, model: dict[str, Any], kinds: list[type]) -> None:
+        built_model: Any = build_model(config(model=model))
+        assert list(map(type, built_model.steps.values())) == kinds
 
 
 class TestMetrics:

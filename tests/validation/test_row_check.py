@@ -373,9 +373,9 @@ def test_agrees_with_plain_python(records: list[dict[str, Any]]) -> None:
     faults: list[str] = []
     for record in records:
         target = a_number(record["y"])
-        found = {name: a_number(record[name]) for name in "ab"}
+        numbers = {name: a_number(record[name]) for name in "ab"}
         # The first fault counts, in the order of the columns: that of the first record.
-        wrong = [found[name] for name in records[0] if isinstance(found.get(name), str)]
+        wrong = [numbers[name] for name in records[0] if isinstance(numbers.get(name), str)]
         if target is None:
             faults.append("missing_target")
         elif isinstance(target, str):
@@ -383,7 +383,7 @@ def test_agrees_with_plain_python(records: list[dict[str, Any]]) -> None:
         elif wrong:
             faults.append(str(wrong[0]))
         else:
-            expected.append((*found.values(), target))
+            expected.append((*numbers.values(), target))
     if records:
         columns = checked.X["a"], checked.X["b"], labels(checked)
         assert list(zip(*columns, strict=True)) == expected
