@@ -14,7 +14,7 @@ from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.prequential import Prequential
 from fenchel_stream.evaluation.result import Evaluation
-from fenchel_stream.streams.source import Source, as_source
+from fenchel_stream.streams import Source, as_source
 
 
 def evaluate(
