@@ -1,5 +1,10 @@
-# docker build --build-arg TORCH_INDEX=URL -t fenchel-stream .     (TORCH_INDEX: see the Makefile)
-# docker run -v "$PWD:/stream" fenchel-stream run stream.toml
+# The runner in a container. The image has no torch unless an extra asks for it:
+#
+#     docker build -t fenchel-stream .
+#     docker build --build-arg EXTRAS=plots,torch -t fenchel-stream .
+#     docker run -v "$PWD:/stream" fenchel-stream run stream.toml
+#
+# With --build-arg PIP_EXTRA_INDEX_URL=URL, pip also looks into that index: for a CPU build of torch.
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make python3 python3-venv
@@ -7,8 +12,9 @@ WORKDIR /src
 COPY Makefile pyproject.toml constraints.txt README.md LICENSE ./
 COPY connectors connectors
 COPY fenchel_stream fenchel_stream
-ARG TORCH_INDEX=
-RUN make install VENV=/opt/fenchel-stream TORCH_INDEX=$TORCH_INDEX
+ARG EXTRAS=
+ARG PIP_EXTRA_INDEX_URL=
+RUN make install VENV=/opt/fenchel-stream EXTRAS=$EXTRAS
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3 \

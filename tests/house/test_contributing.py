@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,20 @@ from hypothesis.strategies import floats
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.network.activations import ACTIVATIONS
 from fenchel_stream.streams.source import Source
+from tests.house.pages import run_page
 
-Guide = dict[str, dict[str, Any]]
+Guide = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def guide(root: Path) -> Guide:
-    """Run the examples of CONTRIBUTING.md: for each title, the names that its code defines."""
-    defined: Guide = {}
-    for section in (root / "CONTRIBUTING.md").read_text().split("\n## ")[1:]:
-        names = defined[section.partition("\n")[0]] = {"__name__": "guide"}
-        for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-            exec(code, names)
-    return defined
+def guide(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Guide:
+    """Return the names that the code of CONTRIBUTING.md defines."""
+    return run_page(root / "CONTRIBUTING.md", tmp_path_factory.mktemp("guide"))
 
 
 @given(v=floats(-0.99, 0.99), u=floats(-50, 50))
 def test_its_activation_is_a_fenchel_pair(guide: Guide, v: float, u: float) -> None:
-    softsign = guide["Add an activation"]["SoftSign"]()
+    softsign = guide["SoftSign"]()
     at, value = np.array([u]), np.array([v])
     assert softsign.inverse(softsign.phi(at)) == pytest.approx(u)
     assert softsign.divergence(softsign.phi(at), at) == pytest.approx(0, abs=1e-9)
@@ -44,7 +39,7 @@ def test_its_activation_is_a_fenchel_pair(guide: Guide, v: float, u: float) -> N
 def test_a_network_learns_with_its_activation(
     guide: Guide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ACTIVATIONS, "softsign", guide["Add an activation"]["SoftSign"]())
+    monkeypatch.setitem(ACTIVATIONS, "softsign", guide["SoftSign"]())
     network = LiftedNetwork.dense([2, 16, 2], activation="softsign", dtype="float64")
     X = np.random.default_rng(0).normal(size=(50, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -54,7 +49,7 @@ def test_a_network_learns_with_its_activation(
 
 
 def test_its_source_resumes(guide: Guide) -> None:
-    source = guide["Add a source"]["CountSource"]("7")
+    source = guide["CountSource"]("7")
     assert isinstance(source, Source)
     whole = list(source.batches(3))
     assert [batch.rows["n"].to_list() for batch in whole] == [[0, 1, 2], [3, 4, 5], [6]]
