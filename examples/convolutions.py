@@ -1,8 +1,9 @@
 """A convolutional network that learns a stream of images, each batch predicted before it is learnt.
 
-The images are made here: a horizontal bar, a vertical bar or a cross on 12 x 12 noisy pixels, anywhere.
-After half of the stream the pictures are inverted. Convolutions compute in torch:
-pip install 'fenchel-stream[torch]'.
+The script makes the images: a horizontal bar, a vertical bar or a cross, anywhere on 12 x 12 noisy
+pixels. After half of the stream the pictures are inverted. Convolutions compute in torch:
+
+    pip install 'fenchel-stream[torch]'
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A run of the runner from Python: a configuration as a dict, checkpoints, and the model afterwards.
+"""A run from Python: a configuration as a dict, checkpoints, and the model afterwards.
 
 The stream is the data set Phishing, which comes with River. The second run goes on where the first
 one has ended, as it would after a crash.

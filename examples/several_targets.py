@@ -1,7 +1,8 @@
 """Regression with several targets, one of which is often missing.
 
-The stream is made here: a machine whose power and temperature depend on its load and on the air. A
-thermometer answers in one row of four only. What a row lacks is not learnt, and is predicted anyway.
+The script makes the stream: a machine whose power and temperature depend on its load and on the
+air. Its thermometer answers in one row of four only. The model learns from each row what is there,
+and predicts both.
 """
 
 from collections.abc import Iterator
