@@ -1,8 +1,8 @@
 """Classify a stream row by row: predict, compare with the truth, learn.
 
-The stream is one of River's generators, SEA: whether the sum of two numbers is below a threshold.
-The threshold changes after 2,000 rows, and a tenth of the labels are wrong. Nothing announces
-either to the model.
+The stream is one of River's generators, SEA: whether the sum of two numbers is below a
+threshold. The threshold changes after 2,000 rows, and a tenth of the labels are wrong.
+Nothing announces either to the model.
 """
 
 from itertools import chain

@@ -1,7 +1,8 @@
-"""A convolutional network that learns a stream of images, each batch predicted before it is learnt.
+"""Learn a stream of images with a convolutional network.
 
-The script makes the images: a horizontal bar, a vertical bar or a cross, anywhere on 12 x 12 noisy
-pixels. After half of the stream the pictures are inverted. Convolutions compute in torch:
+The script makes the images: a horizontal bar, a vertical bar or a cross, anywhere on a
+square of noisy pixels. Each batch is predicted before it is learnt. After half of the
+stream the pictures are inverted. Convolutions compute in torch:
 
     pip install 'fenchel-stream[torch]'
 """
@@ -15,7 +16,7 @@ BATCHES, BATCH = 80, 50
 
 
 def images(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return a batch of images (rows x height x width x channels) and their classes (rows,)."""
+    """Return images (rows x height x width x channels) and their classes (rows,)."""
     pixels = rng.normal(scale=0.3, size=(BATCH, 12, 12, 1))
     classes = rng.integers(3, size=BATCH)
     for image, kind, (top, left) in zip(

@@ -1,7 +1,8 @@
-"""Compare two models on the demo's stream, each batch predicted before it is learnt, and plot both.
+"""Evaluate two models on one stream, and plot how well they do.
 
-The question is whether a flight from New York City will arrive late (see data/README.md). The
-script takes the first 10,000 flights and writes a picture of the accuracy as the stream goes on.
+Each batch is predicted before it is learnt. The question is whether a flight from New
+York City will arrive late (see data/README.md). The script takes the first 10,000
+flights and writes a picture of the accuracy as the stream goes on.
 
     python examples/evaluate_and_plot.py [PICTURE]
 """

@@ -1,7 +1,7 @@
 """A run from Python: a configuration as a dict, checkpoints, and the model afterwards.
 
-The stream is the data set Phishing, which comes with River. The second run goes on where the first
-one has ended, as it would after a crash.
+The stream is the data set Phishing, which comes with River. The second run goes on
+where the first one has ended, as it would after a crash.
 """
 
 import sys
@@ -31,12 +31,13 @@ def main(folder: Path) -> None:
         print(f"after {limit:5,} records: {result.figures}")
 
     predictions = (folder / "predictions.jsonl").read_text().splitlines()
-    print(f"{len(predictions):,} predictions, each once; the last: {predictions[-1][:60]}...")
+    print(f"{len(predictions):,} predictions, each once; the last: {predictions[-1][:50]}...")
 
     learner = Learner(parse(configuration(folder, 1_250)))
     CheckpointStore(folder / "checkpoints").load({"test": learner.test})
     model = learner.test.model.model
-    print("the model of the checkpoint says", model.predict_one({"https": 0.0, "is_popular": 1.0}))
+    prediction = model.predict_one({"https": 0.0, "is_popular": 1.0})
+    print("the model of the checkpoint says", prediction)
 
 
 if __name__ == "__main__":
