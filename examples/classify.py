@@ -7,7 +7,7 @@ Nothing announces either to the model.
 
 from itertools import chain
 
-from river import metrics, utils
+from river import metrics
 from river.datasets import synth
 
 from fenchel_stream import FenchelClassifier
@@ -20,8 +20,7 @@ def main() -> None:
     before = synth.SEA(variant=1, noise=0.1, seed=1).take(CHANGE)
     after = synth.SEA(variant=2, noise=0.1, seed=2).take(ROWS - CHANGE)
     model = FenchelClassifier()
-    recent = utils.Rolling(metrics.Accuracy, window_size=500)
-    overall = metrics.Accuracy()
+    recent, overall = metrics.Accuracy(), metrics.Accuracy()
 
     for number, (x, y) in enumerate(chain(before, after), start=1):
         prediction = model.predict_one(x)  # None before the first row is learnt
@@ -30,8 +29,9 @@ def main() -> None:
             overall.update(y, prediction)
         model.learn_one(x, y)
         if number % 500 == 0:
-            note = "  <- the threshold changes" if number == CHANGE else ""
-            print(f"{number:5,} rows: last 500 {recent.get():.3f}, all {overall.get():.3f}{note}")
+            note = "<- the threshold changes" if number == CHANGE else ""
+            print(f"{number:5,} rows: last 500 {recent.get():.3f}, all {overall.get():.3f}", note)
+            recent = metrics.Accuracy()
 
     print("probabilities of the last row:", model.predict_proba_one(x))
 

@@ -42,8 +42,8 @@ def main() -> None:
         right += int((network.predict(pixels).argmax(axis=1) == classes).sum())
         network.learn_batch(pixels, classes)
         if number % 10 == 0:
-            note = "  <- now inverted" if number == BATCHES // 2 else ""
-            print(f"{number * BATCH:5,} images: last 500 {right / (10 * BATCH):.3f}{note}")
+            note = "<- now inverted" if number == BATCHES // 2 else ""
+            print(f"{number * BATCH:5,} images: last 500 {right / (10 * BATCH):.3f}", note)
             right = 0
 
 
