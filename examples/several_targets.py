@@ -1,8 +1,8 @@
 """Regression with several targets, one of which is often missing.
 
 The script makes the stream: a machine whose power and temperature depend on its load
-and on the air. Its thermometer answers in one row of four only. The model learns from
-each row what is there, and predicts both.
+and on the air. Its thermometer answers in one row of four only. The model learns the
+targets that a row has, and predicts both.
 """
 
 from collections.abc import Iterator
