@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from fenchel_stream.network.variables import Variables
 from numpy.typing import NDArray
 
 from examples.paper.data import Images, Labels
@@ -17,7 +18,6 @@ from examples.paper.learners import Inertia, State, classes, scaled
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.network.arrays import Array, as_array, as_numpy, with_ones
 from fenchel_stream.network.descent import Descent
-from fenchel_stream.network.variables import Variables
 
 
 class Sweeps:

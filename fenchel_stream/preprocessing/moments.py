@@ -6,8 +6,8 @@ from math import inf
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array
-from fenchel_stream.network.compiled import kernels
 
 
 class Moments:
@@ -57,10 +57,10 @@ class Moments:
 
     def update(self, x: Array) -> None:
         """Take in the rows of `x` (rows x columns)."""
-        kernels.follow(x, self.horizon, self.bound, *self._state)
+        compiled.kernels.follow(x, self.horizon, self.bound, *self._state)
 
     @property
     def deviation(self) -> Array:
         """Standard deviation of each column; 0 while it is unknown, and for a constant."""
         deviation = np.sqrt(self.squares / np.maximum(self.count, 1.0))
-        return np.where(deviation > kernels.ROUNDING * np.abs(self.mean), deviation, 0.0)
+        return np.where(deviation > compiled.kernels.ROUNDING * np.abs(self.mean), deviation, 0.0)

@@ -6,8 +6,8 @@ from math import inf
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array, holds_nan
-from fenchel_stream.network.compiled import kernels
 from fenchel_stream.preprocessing.moments import Moments
 
 CLIP = 10.0
@@ -54,7 +54,9 @@ class FeatureScaler:
         """Return `x` in standard units, in the memory of `out` if there is one."""
         moments, out = self.moments, np.empty_like(x) if out is None else out
         if len(x) == 1:
-            kernels.standardize(x[0], moments.count, moments.mean, moments.squares, CLIP, out[0])
+            compiled.kernels.standardize(
+                x[0], moments.count, moments.mean, moments.squares, CLIP, out[0]
+            )
             return out
         deviation = moments.deviation
         scaled = x - moments.mean
