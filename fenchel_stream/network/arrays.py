@@ -54,10 +54,11 @@ def check_device(device: str) -> None:
     refused = f"device {device!r} cannot be used"
     torch = import_torch(f"{refused}: it")
     try:
-        torch.zeros(1, device=device)
-    # The CPU build of PyTorch raises an AssertionError, the CUDA build without a GPU another error.
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        raise ConfigError(f"{refused}: {error}") from error
+        torch.zeros(1, device=device).item()
+    # Which error PyTorch raises depends on the device and on how PyTorch was built.
+    except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{refused}: {reason}") from error
 
 
 def is_tensor(x: Any) -> bool:

@@ -172,7 +172,7 @@ class LiftedNetwork:
         return RowDescent(self._problem, self.dtype) if serves else None
 
     def __getstate__(self) -> dict[str, Any]:
-        # The problem alone says what the compiled step needs: it is made again at its first use.
+        # The compiled step follows from the problem: it is made again at its first use.
         return {name: value for name, value in self.__dict__.items() if name != "row_descent"}
 
     def configure(
@@ -295,12 +295,12 @@ class LiftedNetwork:
         Where gamma is ``auto``, they are averages over the network and its `Averages`, unless
         `averaged` is False. By default `like` is `a`.
         """
-        ours = self._placed(a)
+        inputs = self._placed(a)
         averages, row_descent = self.averages if averaged else None, self.row_descent
-        if row_descent is not None and len(ours) == 1:
-            outputs = row_descent.outputs(self.weights, averages, ours[0])[None]
+        if row_descent is not None and len(inputs) == 1:
+            outputs = row_descent.outputs(self.weights, averages, inputs[0])[None]
         else:
-            outputs = step.outputs(self._problem, self.weights, averages, ours)
+            outputs = step.outputs(self._problem, self.weights, averages, inputs)
         return as_array(outputs, like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:

@@ -64,9 +64,9 @@ def outputs(
 ) -> Array:
     """Return the outputs for the input `a`, averaged over the network and `averages` if given."""
     alone = problem.forward(weights, a).outputs[-1]
-    return (
-        alone if averages is None else averages.average(_outputs_each(problem, averages, a, alone))
-    )
+    if averages is None:
+        return alone
+    return averages.average(_outputs_each(problem, averages, a, alone))
 
 
 def _outputs_each(problem: Problem, averages: Averages, a: Array, alone: Array) -> Array:

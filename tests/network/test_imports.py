@@ -72,7 +72,7 @@ def test_without_torch_the_message_says_what_to_install(expression: str, feature
     assert message.startswith(f"{feature} PyTorch: pip install 'fenchel-stream[torch]'")
 
 
-@pytest.mark.parametrize("device", ["cuda:77", "gpu9", "xpu"])
+@pytest.mark.parametrize("device", ["cuda:77", "gpu9", "meta", "hpu:5"])
 def test_a_device_that_cannot_be_used(device: str) -> None:
     with pytest.raises(ConfigError, match=f"device '{device}' cannot be used: "):
         LiftedNetwork.dense([2, 3, 2], device=device)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from river import compose, linear_model, metrics
 
 from fenchel_stream import FenchelClassifier, FenchelMultiTargetRegressor, FenchelRegressor
@@ -129,10 +128,9 @@ class TestModel:
         with pytest.raises(ConfigError, match="model: seed must be at least 0, not -1"):
             build_model(config(model={"seed": -1}))
 
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
     def test_a_gpu_that_is_not_there(self) -> None:
-        with pytest.raises(ConfigError, match="model: .*CUDA"):
-            build_model(config(model={"device": "cuda"}))
+        with pytest.raises(ConfigError, match="model: device 'cuda:77' cannot be used: "):
+            build_model(config(model={"device": "cuda:77"}))
 
     def test_factories_get_what_they_declare(self) -> None:
         found = built(model={"factory": "tests.models:logistic", "rate": 1})
