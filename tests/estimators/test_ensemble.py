@@ -133,11 +133,12 @@ class TestMutate:
         before = model.predict_one(x)["y"]
         model.mutate({"order": "paper"})
         assert len(model.ensemble.networks) == 1
-        assert model.ensemble.networks[0].x_iterations is None
+        assert model.ensemble.networks[0].problem.x_iterations is None
         assert model.predict_one(x)["y"] == pytest.approx(before, rel=1e-9)
         model.mutate({"order": "auto"})
         assert [n.lam for n in model.ensemble.networks] == [(0.01,), (0.1,)]
-        assert [(n.x_iterations, n.w_iterations) for n in model.ensemble.networks] == [*INNER]
+        problems = [network.problem for network in model.ensemble.networks]
+        assert [(p.x_iterations, p.w_iterations) for p in problems] == [*INNER]
         assert model.predict_one(x)["y"] == pytest.approx(before, rel=1e-9)
         model.learn_one(x, {"y": 5.0})
         first, second = (n.weights[0] for n in model.ensemble.networks)
