@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests.brokers import BROKERS, Broker
+from tests.tensors import INSTALLED, needs_torch
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests have no screen
 
@@ -75,3 +77,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files = ["-keyout", str(keyfile), "-out", str(certfile)]
     subprocess.run([*request, *names, *files], check=True, capture_output=True)
     return certfile, keyfile
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the docstring examples that compute in PyTorch, where it is not installed."""
+    if INSTALLED:
+        return
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.dtest is not None:
+            source = "".join(example.source for example in item.dtest.examples)
+            if re.search(r"torch|Conv2d|AveragePool2d|lenet5|cpu:0", source):
+                item.add_marker(needs_torch)

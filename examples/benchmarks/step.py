@@ -23,12 +23,15 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from fenchel_stream import FenchelClassifier, estimator, row_kernels
+from fenchel_stream import FenchelClassifier
+from fenchel_stream.estimators import base
 from fenchel_stream.estimators.base import FenchelEstimator
+from fenchel_stream.network import step
+from fenchel_stream.network.compiled import rows as compiled_rows
 from fenchel_stream.network.descent import Descent
 from fenchel_stream.network.experts.averages import Averages
 from fenchel_stream.network.experts.shares import Experts
-from fenchel_stream.network.lifted_network import LiftedNetwork
+from fenchel_stream.network.problem import Problem
 from fenchel_stream.preprocessing.scaling import FeatureScaler
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,18 +40,18 @@ COMMAND = "`OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmar
 
 BLOCKS = "by block"
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "numbers from rows or frames": [(estimator, "row_values"), (estimator, "frame_values")],
+    "numbers from rows or frames": [(base, "row_values"), (base, "frame_values")],
     "means and deviations": [(FeatureScaler, "update")],
     "scaled input": [(FenchelEstimator, "_input")],
     "targets": [(FenchelClassifier, "_targets")],
-    "feed-forward": [(row_kernels, "forward"), (LiftedNetwork, "feed_forward")],
+    "feed-forward": [(compiled_rows, "forward"), (Problem, "forward")],
     "shares": [(Experts, "score"), (Experts, "score_row"), (Averages, "score")],
     "averages, their outputs and weights": [
         (Averages, "follow"),
         (Averages, "follow_row"),
-        (LiftedNetwork, "_side_by_side"),
+        (step, "_outputs_each"),
     ],
-    "W- and X-steps": [(row_kernels, "descend")],
+    "W- and X-steps": [(compiled_rows, "descend")],
     BLOCKS: [(Descent, "move")],
 }
 TOTAL = "all of it"

@@ -7,6 +7,7 @@ next. Here a run can be cut after any sweep, and the X-variables may begin anew 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from examples.paper.learners import Inertia, State, classes, scaled
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.network.arrays import Array, as_array, as_numpy, with_ones
 from fenchel_stream.network.descent import Descent
-from fenchel_stream.network.variables import Variables
+from fenchel_stream.network.problem import Variables
 
 
 class Sweeps:
@@ -56,15 +57,18 @@ class Sweeps:
             self.inertia.extrapolate()
             now = self.now = self._begin(x)
         targets = torch.nn.functional.one_hot(torch.from_numpy(y), network.n_outputs)
-        targets = network.loss.encode(targets, now.outputs[-1])
-        descent = Descent(network.relaxed(), targets, now.copy(), now)
-        for block in network.schedule:
+        problem = network.problem.relaxed()
+        targets = problem.loss.encode(targets, now.outputs[-1])
+        descent = Descent(problem, targets, now.copy(), now)
+        for block in problem.schedule:
             descent.move(block)
         network.weights = list(now.weights)
 
     def predict(self, x: Images) -> NDArray[Any]:
         """See `examples.paper.learners.Learner`."""
-        return classes(self.network.relaxed(), x)  # without averages, where gamma is auto
+        alone = copy(self.network)
+        alone.averages = None  # Where gamma is auto, they would predict too.
+        return classes(alone, x)
 
     def state(self) -> State:
         """See `examples.paper.learners.Learner`."""
@@ -82,14 +86,15 @@ class Sweeps:
 
     def _begin(self, x: Images) -> Variables:
         """Return the feed-forward point, or the X-variables of a restored state."""
-        network, last = self.network, self.now
+        network, problem, last = self.network, self.network.problem, self.now
         if last is not None:
-            now = network.feed_forward(last.inputs[0])
+            now = problem.forward(network.weights, last.inputs[0])
             now.metrics[0] = last.metrics[0]  # that of the pixels
             return now
-        now = network.feed_forward(with_ones(as_array(scaled(x), like=network.weights[0])))
+        a = with_ones(as_array(scaled(x), like=network.weights[0]))
+        now = problem.forward(network.weights, a)
         for layer, s in enumerate(self._sources, 1):
-            a = with_ones(network.activation.phi(s))
+            a = with_ones(problem.activation.phi(s))
             now.sources[layer], now.inputs[layer] = s, a
-            now.outputs[layer] = network.layers[layer].forward(a, now.weights[layer])
+            now.outputs[layer] = problem.layers[layer].forward(a, now.weights[layer])
         return now

@@ -103,16 +103,16 @@ class Ensemble(Experts):
         ConfigError
             A value is out of range, or the number of values is not that of the layers.
         """
-        every = _each(self.networks[0].depth, lam, gamma, rho, alternations, order)
+        every = _each(len(self.networks[0].weights), lam, gamma, rho, alternations, order)
         networks = self.networks
         if len(every) < len(networks):
-            networks = [networks[int(self.shares.argmax())]]
+            networks = [networks[int(self.expert_weights.argmax())]]
         elif len(every) > len(networks):
             networks = [networks[0], deepcopy(networks[0])]
         for network, one in zip(networks, every, strict=True):
             network.configure(**one)
         for network, (x, w) in zip(networks, INNER, strict=False):
-            network.iterate(x, w)
+            network.problem = network.problem.iterated(x, w)
         if len(networks) != len(self.networks):
             self.networks = networks
             super().__init__(len(networks), like=networks[0].weights[-1])
@@ -144,7 +144,7 @@ class Ensemble(Experts):
 
     def _score(self, reports: list[StepReport], missing: Array | None) -> None:
         outputs = stacked([report.predicted for report in reports])
-        targets, loss = reports[0].targets, self.networks[0].loss
+        targets, loss = reports[0].targets, self.networks[0].problem.loss
         if targets.ndim == 1:
             if missing is not None:
                 outputs = np.where(missing[0], targets, outputs)
@@ -161,7 +161,7 @@ class Ensemble(Experts):
         """Return the outputs for an input `a` with its column of ones (m x outputs)."""
         if len(self.networks) == 1:
             return self.networks[0].outputs(a)
-        each = [network.outputs(a, like=self.shares) for network in self.networks]
+        each = [network.outputs(a, like=self.expert_weights) for network in self.networks]
         return as_array(self.average(stacked(each)), like=a)
 
     @property

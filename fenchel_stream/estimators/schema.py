@@ -19,8 +19,7 @@ import polars as pl
 from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
-from fenchel_stream.network.arrays import Array
-from fenchel_stream.network.lifted_network import LARGEST
+from fenchel_stream.network.arrays import LARGEST, Array
 from fenchel_stream.values import to_number
 
 PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}

@@ -7,21 +7,29 @@ each other, with ``F' = phi^-1`` on the range of ``phi`` and ``F*' = phi``, such
 
 ``B`` is convex in each argument. Its curvature in ``u`` is at most ``curvature = sup phi'``.
 
-To add an activation, write one subclass here and list it in `ACTIVATIONS`.
+To add an activation by its formulas, write one subclass here and list it in `ACTIVATIONS`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
 from math import factorial, inf, log, pi
+from typing import Any
+
+import numpy as np
 
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.network.arrays import Array, namespace, positive_part
+from fenchel_stream.network.arrays import Array, as_array, namespace, positive_part
+
+FAR, HALVINGS = 1e4, 100
+"""`NumericalPair` examines ``phi`` between -FAR and FAR, and bisects with so many halvings."""
 
 
 class Activation(ABC):
-    """A monotone activation with its Fenchel pair; every method works element by element.
+    """An increasing activation with its Fenchel pair; every method works element by element.
 
     Examples
     --------
@@ -41,9 +49,9 @@ class Activation(ABC):
     upper: float = inf
     """Ends of the range of ``phi``."""
     homogeneous: bool = False
-    """Whether ``phi(s u) = s phi(u)`` for ``s > 0``."""
+    """Whether the variables may be scaled: see `Homogeneous`."""
     code: int = -1
-    """Its number in `kernels`, where single rows are learnt by compiled loops; -1 without."""
+    """Number by which the compiled loops for single rows know the activation; -1 without."""
 
     @abstractmethod
     def phi(self, u: Array) -> Array:
@@ -63,10 +71,9 @@ class Activation(ABC):
 
     def divergence(self, v: Array, u: Array) -> Array:
         """Return ``B(v, u) = F(v) + F*(u) - u v``, equation (3): infinite beyond the range."""
-        xp = namespace(v)
         inside = v.clip(self.lower, self.upper)
         finite = self.primal(inside) + self.dual(u) - u * inside
-        return xp.where(inside == v, finite, inf)
+        return namespace(v).where(inside == v, finite, inf)
 
     @staticmethod
     def from_callable(
@@ -75,8 +82,6 @@ class Activation(ABC):
         curvature: float | None = None,
     ) -> Activation:
         """Return the Fenchel pair of any increasing function: see `NumericalPair`."""
-        from fenchel_stream.network.numerical_pair import NumericalPair  # noqa: PLC0415 - a subclass
-
         return NumericalPair(phi, inverse, curvature)
 
 
@@ -91,10 +96,20 @@ def _softplus(u: Array) -> Array:
     return positive_part(u) + xp.log1p(xp.exp(-xp.abs(u)))
 
 
-class Identity(Activation):
-    """``phi(u) = u``; ``F(v) = v^2 / 2``."""
+class Homogeneous(Activation):
+    """``phi(s u) = s phi(u)`` for ``s > 0``: both functions of the pair are quadratic."""
 
     homogeneous = True
+
+    def dual(self, u: Array) -> Array:
+        return 0.5 * u * self.phi(u)
+
+    def primal(self, v: Array) -> Array:
+        return 0.5 * v * self.inverse(v)
+
+
+class Identity(Homogeneous):
+    """``phi(u) = u``; ``F(v) = v^2 / 2``."""
 
     code = 0
 
@@ -104,37 +119,20 @@ class Identity(Activation):
     def inverse(self, v: Array) -> Array:
         return v
 
-    def dual(self, u: Array) -> Array:
-        return 0.5 * u * u
 
-    def primal(self, v: Array) -> Array:
-        return 0.5 * v * v
-
-
-class ReLU(Activation):
+class ReLU(Identity):
     """``phi(u) = max(u, 0)``; ``F(v) = v^2 / 2`` on ``v >= 0``, equation (5)."""
 
-    homogeneous = True
     code = 1
     lower = 0.0
 
     def phi(self, u: Array) -> Array:
         return positive_part(u)
 
-    def inverse(self, v: Array) -> Array:
-        return v
 
-    def dual(self, u: Array) -> Array:
-        return 0.5 * u * positive_part(u)
-
-    def primal(self, v: Array) -> Array:
-        return 0.5 * v * v
-
-
-class LeakyReLU(Activation):
+class LeakyReLU(Homogeneous):
     """``phi(u) = max(u, slope u)``."""
 
-    homogeneous = True
     code = 2
     slope = 0.01
 
@@ -143,12 +141,6 @@ class LeakyReLU(Activation):
 
     def inverse(self, v: Array) -> Array:
         return namespace(v).where(v > 0, v, v / self.slope)
-
-    def dual(self, u: Array) -> Array:
-        return 0.5 * u * self.phi(u)
-
-    def primal(self, v: Array) -> Array:
-        return 0.5 * v * self.inverse(v)
 
 
 class Tanh(Activation):
@@ -257,6 +249,130 @@ class ELU(Activation):
         return xp.where(v > 0, 0.5 * v * v, _xlogx(1.0 + below) - below)
 
 
+class NumericalPair(Activation):
+    """An activation of which only ``phi`` is known, or ``phi`` and its inverse.
+
+    ``F*(u)`` is the integral of ``phi`` from 0 to ``u``, and ``F(v) = u v - F*(u)`` at
+    ``u = phi^-1(v)``, where the supremum of ``u v - F*(u)`` is attained. The value of the objective
+    needs both. A step needs neither, so that learning is as fast as ``phi``.
+
+    Parameters
+    ----------
+    phi
+        Increasing, finite and continuous; works element by element on arrays of NumPy, and on
+        tensors if the network computes in PyTorch.
+    inverse
+        ``phi^-1``; by default computed by bisection between -1e4 and 1e4.
+    curvature
+        The largest slope of ``phi``; by default 1.01 times the largest difference quotient.
+
+    Raises
+    ------
+    ConfigError
+        ``phi`` falls somewhere, is not finite or is constant, or ``inverse`` does not undo it; the
+        message says where.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream.network.activations import Activation
+    >>> arctan = Activation.from_callable(np.arctan, inverse=np.tan)
+    >>> u = np.array([1.0])
+    >>> bool(abs(arctan.divergence(arctan.phi(u), u)[0]) < 1e-12)
+    True
+    >>> Activation.from_callable(np.cos)
+    Traceback (most recent call last):
+    ...
+    fenchel_stream.errors.ConfigError: phi is not increasing: it falls from 1 at 0 to 0.99999...
+    """
+
+    def __init__(
+        self,
+        phi: Callable[[Array], Array],
+        inverse: Callable[[Array], Array] | None = None,
+        curvature: float | None = None,
+    ) -> None:
+        self._phi, self._inverse = phi, inverse
+        half = np.union1d(np.linspace(0.0, 30.0, 9001), np.geomspace(30.0, FAR, 500))
+        u = np.concatenate([-half[:0:-1], half])
+        try:
+            with np.errstate(all="ignore"):
+                v = np.asarray(phi(u), float)
+        except TypeError as error:
+            raise ConfigError(f"phi must be a function of NumPy arrays: {error}") from error
+        if v.shape != u.shape:
+            raise ConfigError(f"phi must keep an array's shape: of {u.shape} it made {v.shape}")
+        infinite = np.flatnonzero(~np.isfinite(v))
+        if len(infinite):
+            i = infinite[np.abs(u[infinite]).argmin()]
+            raise ConfigError(f"phi must be finite up to {FAR:g}, but at {u[i]:.6g} it is {v[i]}")
+        rises = np.diff(v)
+        # The fall that is nearest to 0 is reported: far away from 0 a fall may be rounding.
+        falls = np.flatnonzero(rises < -1e-12 * np.maximum(1.0, np.abs(v[1:])))
+        if len(falls):
+            i = falls[np.abs(u[falls]).argmin()]
+            left, right = (f"{v[j]:.6g} at {u[j]:.6g}" for j in (i, i + 1))
+            raise ConfigError(f"phi is not increasing: it falls from {left} to {right}")
+        if v[0] == v[-1]:
+            raise ConfigError(f"phi is not increasing: it is {v[0]:.6g} everywhere")
+        slope = float((rises / np.diff(u)).max())
+        self.curvature = 1.01 * slope if curvature is None else float(curvature)
+        if not self.curvature >= slope * (1 - 1e-6):
+            raise ConfigError(f"phi has a slope of {slope:.6g}, more than curvature={curvature!r}")
+        with np.errstate(all="ignore"):
+            low, high = np.asarray(phi(np.array([-1e30, 1e30])), float).tolist()
+        self.lower = low if abs(low) < FAR else -inf
+        self.upper = high if abs(high) < FAR else inf
+        inner = u[(np.abs(u) <= 5.0)][::50]
+        # Values of phi are compared, not arguments: where phi is flat, any preimage is right.
+        values = np.asarray(self.phi(inner), float)
+        back = np.asarray(self.phi(self.inverse(self.phi(inner))), float)
+        wrong = values[~(np.abs(back - values) <= 1e-6 * (1.0 + np.abs(values)))]
+        if len(wrong):
+            at = f"{wrong[0]:.6g}"
+            raise ConfigError(f"inverse does not undo phi: phi(inverse({at})) is not {at}")
+
+    def phi(self, u: Array) -> Array:
+        return self._phi(u)
+
+    def inverse(self, v: Array) -> Array:
+        if self._inverse is not None:
+            return self._inverse(v)
+        xp = namespace(v)
+        low, high = xp.zeros_like(v) - FAR, xp.zeros_like(v) + FAR
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            below = self.phi(middle) < v
+            low, high = xp.where(below, middle, low), xp.where(below, high, middle)
+        return high
+
+    def dual(self, u: Array) -> Array:
+        mean: Any = sum(weight * self.phi(at * u) for at, weight in _quadrature())
+        return as_array(mean * u, like=u)
+
+    def primal(self, v: Array) -> Array:
+        # At an end of the range the inverse is infinite; F has the limit from inside.
+        xp = namespace(v)
+        u = xp.nan_to_num(self.inverse(v), nan=0.0, posinf=FAR, neginf=-FAR).clip(-FAR, FAR)
+        return self.phi(u) * u - self.dual(u)
+
+
+@cache
+def _quadrature() -> list[tuple[float, float]]:
+    """Return points and weights of Gauss-Legendre quadrature on [0, 1].
+
+    Its pieces halve towards 0, because activations bend near 0.
+    """
+    rule = np.polynomial.legendre.leggauss(12)
+    nodes, weights = 0.5 + 0.5 * rule[0], 0.5 * rule[1]
+    pieces = pairwise((0.0, *(2.0**-power for power in range(12, -1, -1))))
+    return [
+        (left + (right - left) * node, weight * (right - left))
+        for left, right in pieces
+        for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True)
+    ]
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Identity(),
     "relu": ReLU(),
@@ -274,7 +390,7 @@ def get_activation(name: str | Activation) -> Activation:
     Raises
     ------
     ConfigError
-        There is no activation of this name; the message lists those that exist.
+        No activation has this name; the message lists the known ones.
     """
     if isinstance(name, Activation):
         return name

@@ -1,42 +1,101 @@
-"""The few array operations that NumPy and torch spell differently.
+"""The array operations that NumPy and PyTorch spell differently, and the import of PyTorch.
 
-The mathematics is written once, in the names that ``numpy`` and ``torch`` share: NumPy serves the
-CPU, where its calls cost less, and torch the GPU.
+The mathematics of the network is written once, in the names that ``numpy`` and ``torch`` share.
+NumPy serves the CPU, where its calls cost less; PyTorch serves the GPU and the convolutions.
+PyTorch is optional: `import_torch` is the only place that imports it, when a network asks for it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from math import isnan
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
-from fenchel_stream.errors import DataError
+from fenchel_stream.errors import ConfigError, DataError
 
 Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``torch.Tensor``; one computation never mixes the two."""
 
+LARGEST = 1e15
+"""Inputs must not be larger, so that their squares stay finite in single precision."""
 
-def namespace(x: Array) -> ModuleType:
-    """Return ``torch`` for a tensor and ``numpy`` for an array."""
-    # Asking for the array's type takes a sixth of the time of asking for torch's.
-    return np if type(x) is np.ndarray else torch
+
+def import_torch(feature: str) -> Any:
+    """Return the module ``torch``.
+
+    Raises
+    ------
+    ConfigError
+        PyTorch is not installed; the message says that `feature` needs it, and how to install it.
+    """
+    try:
+        return import_module("torch")
+    except ImportError as error:
+        raise ConfigError(
+            f"{feature} needs PyTorch: pip install 'fenchel-stream[torch]' ({error})"
+        ) from error
+
+
+def check_device(device: str) -> None:
+    """Check that arrays can be computed on `device`.
+
+    Raises
+    ------
+    ConfigError
+        PyTorch is not installed, knows no such device, or cannot use it on this machine.
+    """
+    if device == "cpu":
+        return
+    refused = f"device {device!r} cannot be used"
+    torch = import_torch(f"{refused}: it")
+    try:
+        torch.zeros(1, device=device).item()
+    # Which error PyTorch raises depends on the device and on how PyTorch was built.
+    except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{refused}: {reason}") from error
+
+
+def is_tensor(x: Any) -> bool:
+    """Return whether `x` is a tensor of PyTorch, without importing PyTorch."""
+    if type(x) is np.ndarray:  # The common case, in a sixth of the time of the check below.
+        return False
+    # Before PyTorch is imported, no value can be a tensor.
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def namespace(x: Array) -> Any:
+    """Return the module ``torch`` for a tensor and ``numpy`` for an array."""
+    return np if type(x) is np.ndarray else sys.modules["torch"]
 
 
 def as_array(x: Any, like: Array) -> Array:
-    """Return `x` in the library and on the device of `like`; floats in its precision, if any."""
+    """Return `x` in the library and on the device of `like`.
+
+    Floating-point numbers get the precision of `like` if that has floating-point numbers too.
+    """
     if type(x) is np.ndarray is type(like) and x.dtype == like.dtype:
         return x
-    if isinstance(like, torch.Tensor):
-        x = torch.as_tensor(x, device=like.device).detach()
-        both = x.is_floating_point() and like.is_floating_point()
-        return x.to(like.dtype) if both else x
+    if is_tensor(like):
+        x = namespace(like).as_tensor(x, device=like.device).detach()
+        both_float = x.is_floating_point() and like.is_floating_point()
+        return x.to(like.dtype) if both_float else x
     x = as_numpy(x)
     return x.astype(like.dtype, copy=False) if x.dtype.kind == like.dtype.kind == "f" else x
+
+
+def placed(x: Array, device: str, dtype: str) -> Array:
+    """Return `x` as a network on `device` computes with it: an array on ``cpu``, else a tensor."""
+    if device == "cpu":
+        return as_numpy(x).astype(dtype, copy=False)
+    torch = import_torch(f"device {device!r}")
+    return torch.as_tensor(x, dtype=getattr(torch, dtype), device=device).detach()
 
 
 def as_numbers(x: Any, name: str) -> Array:
@@ -45,36 +104,42 @@ def as_numbers(x: Any, name: str) -> Array:
     Raises
     ------
     DataError
-        It holds something else than numbers; the message begins with `name`.
+        `x` holds something other than numbers; the message begins with `name`.
     """
-    if isinstance(x, torch.Tensor):
+    if is_tensor(x):
         return x
     try:
-        found = np.asarray(x)
+        array = np.asarray(x)
     except ValueError as error:
         raise DataError(f"{name} is no array: {error}") from error
-    if found.dtype.kind not in "biuf":
-        what = "text" if found.dtype.kind in "SU" else found.dtype.name
-        raise DataError(f"{name} holds {what}, not numbers; classes are 0, 1, 2, ...")
-    return found
+    if array.dtype.kind not in "biuf":
+        content = "text" if array.dtype.kind in "SU" else array.dtype.name
+        raise DataError(f"{name} holds {content}, not numbers; classes are 0, 1, 2, ...")
+    return array
 
 
 def as_numpy(x: Any) -> Array:
     """Return `x` as a NumPy array; a tensor on the CPU shares its memory."""
-    return x.numpy(force=True) if isinstance(x, torch.Tensor) else np.asarray(x)
+    return x.numpy(force=True) if is_tensor(x) else np.asarray(x)
+
+
+def copied(x: Array) -> Array:
+    """Return a copy of `x` in memory of its own."""
+    return x.clone() if is_tensor(x) else np.array(x)
 
 
 def append(x: Array, block: Any, axis: int) -> Array:
     """Return `x` with `block` behind it along `axis`."""
     appended = namespace(x).concatenate([x, as_array(block, like=x)], axis)
-    # Compiled loops want one layout, and NumPy takes that of its operands.
-    return appended if namespace(x) is torch else np.ascontiguousarray(appended)
+    # The compiled loops need C order; NumPy keeps the order of its operands.
+    return np.ascontiguousarray(appended) if type(appended) is np.ndarray else appended
 
 
 def stacked(arrays: Sequence[Array]) -> Array:
-    """Return `arrays` of one shape as one, with a first axis that counts them."""
-    # For a few small ones `np.stack` takes thrice as long.
-    return np.array(arrays) if namespace(arrays[0]) is np else torch.stack(list(arrays))
+    """Return `arrays` of one shape as one array, whose first axis counts them."""
+    # For a few small arrays `np.stack` takes three times as long as `np.array`.
+    first = arrays[0]
+    return np.array(arrays) if type(first) is np.ndarray else namespace(first).stack(list(arrays))
 
 
 def append_to_each(stack: Array, block: Array, axis: int) -> Array:
@@ -84,11 +149,11 @@ def append_to_each(stack: Array, block: Array, axis: int) -> Array:
 
 def empty(like: Array, *shape: int) -> Array:
     """Return uninitialised memory of the kind, precision and device of `like`."""
-    return np.empty(shape, like.dtype) if namespace(like) is np else like.new_empty(shape)
+    return np.empty(shape, like.dtype) if type(like) is np.ndarray else like.new_empty(shape)
 
 
 def with_ones(x: Array) -> Array:
-    """Put a column of ones in front of `x`, so that biases are the first column of ``W``."""
+    """Return ``[1, x]``: the biases are the first column of ``W``."""
     a = empty(x, *x.shape[:-1], x.shape[-1] + 1)
     a[..., 0] = 1.0
     a[..., 1:] = x
@@ -97,20 +162,20 @@ def with_ones(x: Array) -> Array:
 
 def eye(like: Array) -> Array:
     """Return the identity matrix of the size, kind, precision and device of square `like`."""
-    if namespace(like) is np:
+    if type(like) is np.ndarray:
         return np.eye(len(like), dtype=like.dtype)
-    return torch.eye(len(like), dtype=like.dtype, device=like.device)
+    return namespace(like).eye(len(like), dtype=like.dtype, device=like.device)
 
 
 def row_max(x: Array) -> Array:
     """Return the largest element of each row (rows x 1)."""
-    return x.max(-1, keepdims=True) if namespace(x) is np else x.amax(-1, keepdim=True)
+    return x.max(-1, keepdims=True) if type(x) is np.ndarray else x.amax(-1, keepdim=True)
 
 
 def row_sum(x: Array) -> Array:
     """Return the sum of each row (rows x 1)."""
-    if namespace(x) is np:
-        # NumPy's reductions take several times as long as a product for a few elements.
+    if type(x) is np.ndarray:
+        # For a few elements NumPy's sum takes several times as long as a product.
         return (x @ _ones(x.shape[-1], x.dtype))[..., None]
     return x.sum(-1, keepdim=True)
 
@@ -120,27 +185,42 @@ def _ones(count: int, dtype: np.dtype[Any]) -> Array:
     return np.ones(count, dtype)
 
 
+def constants(values: tuple[float, ...], like: Array) -> Array:
+    """Return `values` as an array of the kind, precision and device of `like`; do not write to it.
+
+    The array is made once: a copy to a GPU waits for the GPU.
+    """
+    return _constants(values, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _constants(values: tuple[float, ...], dtype: Any, device: Any) -> Array:
+    if isinstance(dtype, np.dtype):
+        return np.array(values, dtype)
+    return sys.modules["torch"].tensor(values, dtype=dtype, device=device)
+
+
 def holds_nan(x: Array) -> bool:
-    """Whether a NumPy array of moderate numbers holds NaN."""
+    """Return whether a NumPy array of moderate numbers holds NaN."""
     flat = x.reshape(-1)
     return isnan(flat.dot(flat))
 
 
 def positive_part(x: Array) -> Array:
     """Return ``max(x, 0)``."""
-    return np.maximum(x, 0.0) if namespace(x) is np else x.clamp(min=0.0)
+    return np.maximum(x, 0.0) if type(x) is np.ndarray else x.clamp(min=0.0)
 
 
 def squared_norm_bound(w: Array) -> Array | float:
     """Return an upper bound of ``sigma_max(w)^2`` without iterating.
 
     For the Gram matrix ``G`` of `w`, ``sigma_max(w)^8 <= trace(G^4) = ||G^2||_F^2``. The bound
-    exceeds the true value by at most the fourth root of the rank, and unlike a power iteration it
-    never falls below it, on which the monotone steps rely.
+    exceeds the true value by at most the fourth root of the rank. Unlike a power iteration it never
+    falls below the true value: the steps are monotone because of that.
     """
     gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
     # In double precision, where the eighth power does not overflow.
-    if namespace(gram) is np:
+    if type(gram) is np.ndarray:
         gram = gram.astype(np.float64)
         square = (gram @ gram).reshape(-1)
         return float(square.dot(square)) ** 0.25

@@ -8,11 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-import torch
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.network.arrays import Array, as_array, namespace, row_max, row_sum
-from fenchel_stream.network.compiled import kernels
+from fenchel_stream.network import compiled
+from fenchel_stream.network.arrays import Array, as_array, is_tensor, namespace, row_max, row_sum
 
 
 class Loss(ABC):
@@ -31,7 +30,7 @@ class Loss(ABC):
     curvature: float
     """Upper bound of the largest eigenvalue of the Hessian in one row of ``U``."""
     code: int = -1
-    """Its number in `kernels`, as of an activation."""
+    """Number by which the compiled loops for single rows know the loss; -1 without."""
 
     @abstractmethod
     def encode(self, y: Array, like: Array) -> Array:
@@ -76,19 +75,19 @@ class CrossEntropy(Loss):
         """Return `y`, integer classes (m,) or probabilities (m x p), as probabilities."""
         if y.ndim == 2:
             return _as_matrix(y, like)
-        xp = namespace(like)
         classes = like.shape[1]
         if y.ndim != 1 or "float" in str(y.dtype):
             raise DataError(
                 f"classes are integers (rows,), or probabilities (rows, {classes}); "
                 f"found {y.dtype} of shape {tuple(y.shape)}"
             )
-        y = y.long() if xp is torch else y.astype(np.int64)
+        y = y.long() if is_tensor(like) else y.astype(np.int64)
         if len(y) and (y.min() < 0 or y.max() >= classes):
             raise DataError(
                 f"classes must lie in 0 ... {classes - 1}, the number of outputs less one; "
                 f"found {int(y.min())} ... {int(y.max())}"
             )
+        xp = namespace(like)
         encoded = xp.zeros_like(like)
         encoded[xp.arange(len(y)), y] = 1.0
         return encoded
@@ -100,10 +99,10 @@ class CrossEntropy(Loss):
         return losses.reshape(u.shape[:-1])
 
     def gradient(self, y: Array, u: Array) -> Array:
-        if namespace(u) is torch:
+        if type(u) is not np.ndarray:
             return softmax(u) - y
         stacks = [x if x.ndim == 3 else x[None] for x in (y, u)]
-        return kernels.softmax_gradient(*stacks).reshape(u.shape)
+        return compiled.kernels.softmax_gradient(*stacks).reshape(u.shape)
 
 
 def softmax(u: Array) -> Array:
@@ -130,7 +129,7 @@ def get_loss(name: str) -> Loss:
     Raises
     ------
     ConfigError
-        There is no loss of this name; the message lists those that exist.
+        No loss has this name; the message lists the known ones.
     """
     if name not in LOSSES:
         raise ConfigError(f"loss {name!r} is unknown; known: {', '.join(LOSSES)}")

@@ -19,10 +19,10 @@ def fit_layer(
 ) -> Array:
     """Return the weights (outputs x (1 + inputs), biases first) with the least divergence.
 
-    ``B`` is convex in ``W`` and 0 exactly where ``phi([1, X] W^T) = Y``, which squared error is
-    not: a layer that made `Y` is found again, wherever the search begins. Its weights are unique
-    if the rows that an output is not flat at span all inputs. Steps are those of the W-step,
-    accelerated (Nesterov), and begun anew whenever they would climb.
+    ``B`` is convex in ``W``, and 0 exactly where ``phi([1, X] W^T) = Y``. So the weights of a layer
+    that produced `Y` are recovered from any start; with squared error, which is not convex, they
+    may not be. The weights are unique if the rows at which an output is not flat span all inputs.
+    The steps are those of the W-step with Nesterov's acceleration, restarted where it would climb.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def fit_layer(
     tolerance
         Stop when a step moves no weight by more than this.
     iterations
-        Stop after so many, anyway.
+        The largest number of steps.
 
     Raises
     ------
     DataError
-        `Y` has values that the activation cannot give.
+        `Y` has values outside the range of the activation.
 
     Examples
     --------
@@ -59,7 +59,8 @@ def fit_layer(
             f"Y has some between {float(y.min()):g} and {float(y.max()):g}"
         )
     gram = pair.curvature * (a.mT @ a)
-    # Where inputs depend on each other; the metric of a step may always be larger.
+    # The small addition keeps the matrix regular where inputs depend on each other. A metric may
+    # always be larger than the curvature.
     inverse = inverse_spd(gram + 1e-12 * float(gram.trace()) * eye(gram))
     w = start = (0.0 * y).mT @ a
     pace = 1.0

@@ -1,37 +1,51 @@
-"""What one batch did to the network."""
+"""What one batch did to the network, for monitoring and tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from fenchel_stream.network.arrays import Array
-
-if TYPE_CHECKING:
-    from fenchel_stream.network.descent import Descent
-    from fenchel_stream.network.variables import Variables
+from fenchel_stream.network.descent import Descent
+from fenchel_stream.network.problem import Variables
 
 
 @dataclass(frozen=True, repr=False)
 class StepReport:
-    """Figures of one call of `LiftedNetwork.learn_batch`, computed when they are read.
+    """Figures of one call of `LiftedNetwork.learn_batch`.
 
-    Nothing is computed, and no GPU waited for, unless a figure is asked for.
+    A figure is computed when it is read. Until then the report costs nothing, and does not wait
+    for a GPU.
+
+    Attributes
+    ----------
+    descent
+        The problem, the targets, and the variables before and after the batch.
+    predicted
+        Outputs of the network and its `Averages` together, before the batch was learnt, for the
+        rows `averages.sample` of the batch. None without averages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_stream import LiftedNetwork
+    >>> network = LiftedNetwork.dense([1, 1], loss="squared_error", gamma=1.0, dtype="float64")
+    >>> report = network.learn_batch(np.zeros((1, 1)), np.ones((1, 1)))
+    >>> round(report.objective_before, 6), round(report.objective_after, 6)
+    (0.5, 0.25)
     """
 
     descent: Descent
     predicted: Array | None = None
-    """What the network and its `Averages` said of the batch's `averages.sample` before."""
 
     def __repr__(self) -> str:
-        # Without the variables, which are the whole network.
+        # Without the variables: they hold all weights of the network.
         before, after = self.objective_before, self.objective_after
         return f"StepReport(objective_before={before:.6g}, objective_after={after:.6g})"
 
     @property
     def targets(self) -> Array:
-        """What the outputs should have been."""
+        """Targets of the outputs."""
         return self.descent.targets
 
     @property

@@ -1,97 +1,111 @@
-"""The step for a batch of one row: from the network's variables to the compiled loops and back."""
+"""The step for a batch of one row, by compiled loops in NumPy's memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array
-from fenchel_stream.network.compiled import rows as row_kernels
+from fenchel_stream.network.descent import Descent
 from fenchel_stream.network.experts.averages import Averages
-from fenchel_stream.network.experts.gamma_mixture import GammaMixture
-from fenchel_stream.network.variables import Variables
-
-if TYPE_CHECKING:
-    from fenchel_stream.network.lifted_network import LiftedNetwork
-
-W_ITERATIONS, X_ITERATIONS = 1, 2
-"""Inner steps for a row: more gained nothing on any stream."""
+from fenchel_stream.network.experts.gamma_mixture import GAMMAS, GammaMixture
+from fenchel_stream.network.problem import Problem, Variables
+from fenchel_stream.network.report import StepReport
 
 
-class RowStep:
-    """What the kernels are told of a network besides its weights.
+class RowDescent:
+    """What `Descent` does, for one row at a time.
 
     Parameters
     ----------
-    network
-        One that it `serves`.
+    problem
+        A problem that `RowDescent` `serves`.
+    dtype
+        Precision of the weights, ``float32`` or ``float64``.
+
+    Attributes
+    ----------
+    codes
+        The numbers by which the loops know the activation and the loss.
     """
 
-    def __init__(self, network: LiftedNetwork) -> None:
-        activation, loss, dtype = network.activation, network.loss, network.dtype
-        self.kinds = activation.code, loss.code
-        self.blocks = np.array([(block == "W", layer) for block, layer in network.schedule])
-        # By layer; a lam of 0 stands for the output loss.
-        self.lam = np.array([*network.lam, 0.0])
+    def __init__(self, problem: Problem, dtype: str) -> None:
+        self.problem = problem
+        activation, loss = problem.activation, problem.loss
+        self.codes = activation.code, loss.code
+        self.blocks = np.array([(kind == "W", layer) for kind, layer in problem.schedule])
+        # By layer; the loops take a lam of 0 for the output loss.
+        self.lam = np.array([*problem.lam, 0.0])
         self.slope = activation.curvature
-        curvatures = [lam * activation.curvature for lam in network.lam]
-        self.curvatures = np.array([*curvatures, loss.curvature])
-        gammas = [np.array([gamma], dtype) for gamma in network.gamma]
-        self.none = np.empty((0, 0, 0), dtype), np.empty(0, dtype)
-        if network.mixture is not None:
-            gammas[-1] = np.ravel(network.mixture.gammas)
+        self.curvatures = np.array([problem.curvature(i) for i in range(len(problem.layers))])
+        gammas = [np.array([gamma], dtype) for gamma in problem.gamma]
+        if problem.tuned:
+            gammas[-1] = np.array(GAMMAS, dtype)
         self.gammas = tuple(gammas)
-        self.rho = np.array(network.rho)
-        self.in_samples = network.gamma_unit == "sample"
-        self.iterations = (
-            network.w_iterations or W_ITERATIONS,
-            network.x_iterations or X_ITERATIONS,
-        )
+        self.rho = np.array(problem.rho)
+        self.in_samples = problem.gamma_unit == "sample"
+        self.iterations = problem.iterations("W", rows=1), problem.iterations("X", rows=1)
+        self.no_candidates = np.empty((0, 0, 0), dtype), np.empty(0, dtype)
 
     @staticmethod
-    def serves(network: LiftedNetwork) -> bool:
-        """Whether all that `network` is made of has a compiled form, and it computes in NumPy."""
-        codes = network.activation.code, network.loss.code
-        layers = all(layer.compiled for layer in network.layers)
-        return min(codes) >= 0 and layers and network.device == "cpu"
+    def serves(problem: Problem) -> bool:
+        """Return whether the activation, the loss and all layers have a compiled form."""
+        codes = problem.activation.code, problem.loss.code
+        return min(codes) >= 0 and all(layer.compiled for layer in problem.layers)
 
     def outputs(self, weights: Sequence[Array], averages: Averages | None, a: Array) -> Array:
-        """Return the outputs for the row `a` (1 + inputs,), with those of `averages` if any."""
+        """Return the outputs for the row `a` (1 + inputs,), averaged over `averages` if given."""
+        rows = compiled.rows
         if averages is None:
-            return row_kernels.outputs(self.kinds[0], tuple(weights), a)
-        return row_kernels.averaged_outputs(
-            self.kinds[0], tuple(weights), tuple(averages.weights), averages.shares, a
+            return rows.outputs(self.codes[0], tuple(weights), a)
+        return rows.averaged_outputs(
+            self.codes[0], tuple(weights), tuple(averages.weights), averages.expert_weights, a
         )
 
     def learn(
-        self, weights: list[Array], mixture: GammaMixture | None, a: Array, y: Array
-    ) -> tuple[Variables, Variables]:
-        """Learn the row `a` (1 + inputs,) with targets `y`; return the variables before and after.
+        self,
+        weights: Sequence[Array],
+        mixture: GammaMixture | None,
+        averages: Averages | None,
+        a: Array,
+        y: Array,
+    ) -> StepReport:
+        """Learn the row `a` (1 + inputs,) with targets `y`, as `step.learn` learns a batch."""
+        targets = self.problem.loss.encode(y, np.empty((1, len(weights[-1])), a.dtype))[0]
+        before, now = self._descend(weights, mixture, a, targets)
+        predicted = None
+        if averages is not None:
+            outputs = before.outputs[-1]
+            predicted = averages.follow_row(self.codes, targets, a, outputs, now.weights)
+        return StepReport(Descent(self.problem, targets, before, now), predicted)
 
-        The shares of `mixture` are moved; the weights are left to the caller.
-        """
+    def _descend(
+        self, weights: Sequence[Array], mixture: GammaMixture | None, a: Array, targets: Array
+    ) -> tuple[Variables, Variables]:
+        """Return the variables before and after the row, and move the weights of the experts."""
+        rows = compiled.rows
         old = tuple(weights)
         inputs = (a, *[np.empty(1 + len(w), a.dtype) for w in old[:-1]])
         outputs = tuple([np.empty(len(w), a.dtype) for w in old])
-        row_kernels.forward(self.kinds[0], old, inputs, outputs)
-        before = Variables(weights, list(inputs), list(outputs), [], {})
-        candidates, shares = self.none
+        rows.forward(self.codes[0], old, inputs, outputs)
+        before = Variables(list(old), list(inputs), list(outputs), [], {})
+        candidates, expert_weights = self.no_candidates
         if mixture is not None:
             candidates = mixture.weights
-            mixture.score_row(self.kinds[1], y, candidates @ inputs[-1])
-            shares = mixture.shares
-            before.candidates, before.shares = candidates, shares
+            mixture.score_row(self.codes[1], targets, candidates @ inputs[-1])
+            expert_weights = mixture.expert_weights
+            before.candidates, before.expert_weights = candidates, expert_weights
         new, moved = tuple([w.copy() for w in old]), (a, *[x.copy() for x in inputs[1:]])
         us, stack = tuple([u.copy() for u in outputs]), candidates.copy()
         sources = (a, *[np.empty_like(u) for u in outputs[:-1]])
-        row_kernels.descend(
-            self.kinds, self.blocks, self.lam, self.curvatures, self.slope, self.gammas, self.rho,
-            self.in_samples, self.iterations, y, old, inputs, candidates, shares,
+        rows.descend(
+            self.codes, self.blocks, self.lam, self.curvatures, self.slope, self.gammas, self.rho,
+            self.in_samples, self.iterations, targets, old, inputs, candidates, expert_weights,
             new, moved, us, sources, stack,
         )  # fmt: skip
         now = Variables(list(new), list(moved), list(us), list(sources), {})
         if mixture is not None:
-            now.candidates, now.shares = stack, shares
+            now.candidates, now.expert_weights = stack, expert_weights
         return before, now

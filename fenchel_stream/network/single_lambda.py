@@ -1,4 +1,4 @@
-"""Variable scaling (Appendix A): one lambda is as good as one for each layer."""
+"""Variable scaling (Appendix A): one lambda for all layers is as general as one for each."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def with_single_lambda(network: LiftedNetwork, lam: float | None = None) -> Lift
 
         ``X'_{l+1} = s_l X_{l+1},    s_l = sqrt(lam_l / lam)``
 
-    and weights that are scaled to fit, ``lam B(X'_{l+1}, U'_l) = lam_l B(X_{l+1}, U_l)``: the
+    and weights scaled accordingly, ``lam B(X'_{l+1}, U'_l) = lam_l B(X_{l+1}, U_l)``: the
     relaxation (7) has the same value at corresponding points, and all predictions are the same.
-    (Where gamma is ``auto``: those of the network alone. Its `Averages` begin anew.)
-    The decay of the weights is the same where it can be, see Raises. Proximal terms are not
+    (Where gamma is ``auto``, this holds for the network without its `Averages`, which begin anew.)
+    The decay of the weights is the same where that is possible, see Raises. Proximal terms are not
     scaled: the steps of both networks differ.
 
     Parameters
     ----------
     network
-        Its activation is relu, leaky_relu or identity. It stays as it is.
+        A network with the activation relu, leaky_relu or identity; it does not change.
     lam
         The single lambda, by default that of the first hidden layer.
 
     Raises
     ------
     ConfigError
-        The activation is not homogeneous; or a layer with a positive rho stands on scaled
-        variables, where weights and biases would need different ones.
+        The activation is not homogeneous; or a layer with a positive rho has scaled inputs, so
+        that its weights and its biases would need different rhos.
 
     Examples
     --------
@@ -49,20 +49,20 @@ def with_single_lambda(network: LiftedNetwork, lam: float | None = None) -> Lift
     >>> bool(np.allclose(single.predict(X), network.predict(X)))
     True
     """
-    if not network.activation.homogeneous:
+    if not network.problem.activation.homogeneous:
         raise ConfigError(
             "variables are scaled through homogeneous activations only: relu, leaky_relu, identity"
         )
     if lam is None:
         lam = network.lam[0] if network.lam else 1.0
-    scales = [1.0, *(sqrt(own / lam) for own in network.lam), 1.0]
+    scales = [1.0, *(sqrt(old / lam) for old in network.lam), 1.0]
     weights, rhos = [], []
     layers = zip(network.weights, network.rho, scales, scales[1:], strict=False)
     for number, (w, rho, below, above) in enumerate(layers):
         if rho and below != 1.0:
             raise ConfigError(
-                f"layer {number} has rho {rho:g} and stands on variables that are scaled by "
-                f"{below:g}: its weights and its biases would need different ones"
+                f"layer {number} has rho {rho:g} and inputs that are scaled by {below:g}: "
+                "its weights and its biases would need different rhos"
             )
         columns = namespace(w).ones_like(w[:1])
         columns[:, 1:] = 1.0 / below

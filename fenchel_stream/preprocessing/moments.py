@@ -6,8 +6,8 @@ from math import inf
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array
-from fenchel_stream.network.compiled import kernels
 
 HUGE = 1e100
 """Moments take only numbers below this: the square of a larger one spoils a running variance."""
@@ -69,7 +69,7 @@ class Moments:
 
     def update(self, x: Array) -> None:
         """Add the rows of `x` (rows x columns)."""
-        kernels.follow(x, self.horizon, self.bound, *self._state)
+        compiled.kernels.follow(x, self.horizon, self.bound, *self._state)
 
     @property
     def deviation(self) -> Array:
@@ -79,7 +79,7 @@ class Moments:
         it. All scalers use this definition.
         """
         deviation = np.sqrt(self.squares / np.maximum(self.count, 1.0))
-        return np.where(deviation > kernels.ROUNDING * np.abs(self.mean), deviation, 0.0)
+        return np.where(deviation > compiled.kernels.ROUNDING * np.abs(self.mean), deviation, 0.0)
 
 
 def standard_units(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array, holds_nan
-from fenchel_stream.network.compiled import kernels
 from fenchel_stream.preprocessing.moments import Moments, standard_units
 
 CLIP = 10.0
@@ -54,7 +54,9 @@ class FeatureScaler:
         """Return `x` in standard units, written to `out` unless that is None."""
         moments, out = self.moments, np.empty_like(x) if out is None else out
         if len(x) == 1:
-            kernels.standardize(x[0], moments.count, moments.mean, moments.squares, CLIP, out[0])
+            compiled.kernels.standardize(
+                x[0], moments.count, moments.mean, moments.squares, CLIP, out[0]
+            )
             return out
         out = standard_units(x, moments.mean, moments.deviation, CLIP, out)
         return np.nan_to_num(out, copy=False) if holds_nan(out) else out

@@ -77,16 +77,8 @@ class TestExitCodes:
             (["--source", "a"], r"source 'a': it has no scheme; known schemes: csv, "),
             (["--set", "model.seed=-1"], r"model: seed must be at least 0, not -1"),
             (["--set", "model.hidden=[8, 0]"], r"model: hidden must be at least 1, not 0"),
-            pytest.param(
-                ["--set", "model.device=gpu9"],
-                r"model: device 'gpu9': torch knows no such",
-                marks=NEEDS_TORCH,
-            ),
-            pytest.param(
-                ["--set", "model.device=cuda:77"],
-                r"model: device 'cuda:77' cannot be used: ",
-                marks=NEEDS_TORCH,
-            ),
+            (["--set", "model.device=gpu9"], r"model: device 'gpu9' cannot be used: "),
+            (["--set", "model.device=cuda:77"], r"model: device 'cuda:77' cannot be used: "),
             (["--source", "csv:none.csv"], r"csv: no such file: none\.csv"),
             (["--source", "river:Fishing"], r"did you mean Phishing\?"),
             (["--set", "source.options.delimeter=;"], r"unknown option 'delimeter'; csv takes: de"),

@@ -303,7 +303,10 @@ def test_a_transaction_of_another_run_that_does_not_end(
     other.send(topic, b"{}").get(PATIENCE)
     first.write([{"where": "f:1"}])
     first.flush()
-    with impatient(monkeypatch), pytest.raises(DataError, match="or a transaction in the topic has not"):
+    with (
+        impatient(monkeypatch),
+        pytest.raises(DataError, match="or a transaction in the topic has not"),
+    ):
         first.truncate(begin)
     other.commit_transaction()
     other.close()

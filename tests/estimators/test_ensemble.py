@@ -65,12 +65,12 @@ def test_networks_learn_as_they_would_alone_and_shares_follow_their_losses(
         stay = max((1 - SPREAD) ** count, STAY)
         shares = stay * shares / shares.sum() + (1 - stay) / 2
         ensemble.step(a, y)
-        np.testing.assert_allclose(ensemble.shares, shares, rtol=1e-6)
+        np.testing.assert_allclose(ensemble.expert_weights, shares, rtol=1e-6)
         for network, learnt in zip(networks, ensemble.networks, strict=True):
             network.step(a, y)
             for w, actual in zip(network.weights, learnt.weights, strict=True):
                 np.testing.assert_allclose(actual, w, rtol=1e-9, atol=1e-11)
-    assert abs(ensemble.shares[0] - 0.5) > 0.01
+    assert abs(ensemble.expert_weights[0] - 0.5) > 0.01
 
 
 @pytest.mark.parametrize("size", [1, 30])
@@ -84,7 +84,7 @@ def test_what_is_not_told_each_network_keeps(size: int) -> None:
         for network, learnt in zip(networks, ensemble.networks, strict=True):
             for w, actual in zip(network.weights, learnt.weights, strict=True):
                 np.testing.assert_allclose(actual, w, rtol=1e-9, atol=1e-11)
-    assert np.isfinite(ensemble.shares).all()
+    assert np.isfinite(ensemble.expert_weights).all()
 
 
 @pytest.mark.parametrize("size", [1, 30])
@@ -92,10 +92,10 @@ def test_what_is_not_told_moves_no_share(size: int) -> None:
     ensemble = ensemble_of()
     for a, y in batches((size,) * 10):
         ensemble.step(a, y)
-    before = ensemble.shares.copy()
+    before = ensemble.expert_weights.copy()
     (a, y), *_ = batches((size,), seed=1)
     ensemble.step(a, np.full_like(y, np.nan))
-    np.testing.assert_allclose(ensemble.shares, before, atol=0.005)
+    np.testing.assert_allclose(ensemble.expert_weights, before, atol=0.005)
     assert abs(before[0] - 0.5) > 0.01
 
 
@@ -129,15 +129,16 @@ class TestMutate:
     @pytest.mark.parametrize("best", [0, 1])
     def test_the_network_with_the_larger_share_stays(self, best: int) -> None:
         model, x = self.learnt(), {"a": 1.0, "b": -1.0}
-        model.ensemble.shares = np.eye(2)[best]
+        model.ensemble.expert_weights = np.eye(2)[best]
         before = model.predict_one(x)["y"]
         model.mutate({"order": "paper"})
         assert len(model.ensemble.networks) == 1
-        assert model.ensemble.networks[0].x_iterations is None
+        assert model.ensemble.networks[0].problem.x_iterations is None
         assert model.predict_one(x)["y"] == pytest.approx(before, rel=1e-9)
         model.mutate({"order": "auto"})
         assert [n.lam for n in model.ensemble.networks] == [(0.01,), (0.1,)]
-        assert [(n.x_iterations, n.w_iterations) for n in model.ensemble.networks] == [*INNER]
+        problems = [network.problem for network in model.ensemble.networks]
+        assert [(p.x_iterations, p.w_iterations) for p in problems] == [*INNER]
         assert model.predict_one(x)["y"] == pytest.approx(before, rel=1e-9)
         model.learn_one(x, {"y": 5.0})
         first, second = (n.weights[0] for n in model.ensemble.networks)

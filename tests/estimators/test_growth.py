@@ -104,11 +104,11 @@ def _listed(native: Any) -> Any:
 def weights(model: Any) -> list[bytes]:
     """All that was learnt, to the last bit."""
     moments, ensemble = model.scaler.moments, model.ensemble
-    arrays = [moments.count, moments.mean, moments.squares, ensemble.shares]
+    arrays = [moments.count, moments.mean, moments.squares, ensemble.expert_weights]
     for network in ensemble.networks:
         arrays += network.weights
         if network.mixture is not None:
-            arrays += [network.mixture.weights, network.mixture.shares]
+            arrays += [network.mixture.weights, network.mixture.expert_weights]
     return [as_numpy(w).tobytes() for w in arrays]
 
 
@@ -314,7 +314,7 @@ class TestByHand:
                 network.learn_batch(inputs, np.array([classes.index(value) for value in y]))
                 for w, expected in zip(learnt.weights, network.weights, strict=True):
                     np.testing.assert_allclose(w, expected, rtol=1e-9, atol=1e-11)
-            shares = model.ensemble.shares
+            shares = model.ensemble.expert_weights
             each = [network.predict(inputs) for network in networks]
             predicted = softmax(sum(share * u for share, u in zip(shares, each, strict=True)))
             np.testing.assert_allclose(model.predict_proba_many(X).to_numpy(), predicted)

@@ -51,11 +51,11 @@ def learn(model: Any, rows: Rows) -> Any:
 def weights(model: Any) -> list[bytes]:
     """All that was learnt, to the last bit."""
     moments, ensemble = model.scaler.moments, model.ensemble
-    arrays = [moments.count, moments.mean, moments.squares, ensemble.shares]
+    arrays = [moments.count, moments.mean, moments.squares, ensemble.expert_weights]
     for network in ensemble.networks:
         arrays += network.weights
         if network.mixture is not None:
-            arrays += [network.mixture.weights, network.mixture.shares]
+            arrays += [network.mixture.weights, network.mixture.expert_weights]
     return [as_numpy(w).tobytes() for w in arrays]
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.schema import Schema, frame_values, row_values
-from fenchel_stream.network.lifted_network import LARGEST
+from fenchel_stream.network.arrays import LARGEST
 
 FRAMES: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
     "pandas": pd.DataFrame,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ def test_gamma_plays_no_part_in_sweeps(gamma: float | str) -> None:
     ours = Sweeps(dense_network(SIZES, 1, 1.0, loss="squared_error", rho=0.1, gamma=gamma))
     for number in range(5):
         ours.learn(X, Y, number)
-    alone = ours.network.feed_forward(with_ones(torch.from_numpy(scaled(X)))).outputs[-1]
+    a = with_ones(torch.from_numpy(scaled(X)))
+    alone = ours.network.problem.forward(ours.network.weights, a).outputs[-1]
     assert_array_equal(ours.predict(X), alone.argmax(1))
 
 
@@ -74,7 +76,7 @@ def test_weights_are_led_on_by_a_part_of_their_last_step() -> None:
 def test_the_proximal_terms_are_centred_at_the_extrapolated_weights() -> None:
     """With a huge gamma a batch leaves weights where it begins, so that only the leap remains."""
     learner = Lifted(network(), 1, 100, gamma=[1e12] * 3, extrapolation=(0.5, 0.5, 0.5))
-    learner.network.loss = LOSSES["cross_entropy"]
+    learner.network.problem = replace(learner.network.problem, loss=LOSSES["cross_entropy"])
     start = learner.network.weights
     learner.inertia.before = [w - 1.0 for w in start]
     learner.learn(X[:100], Y[:100], 0)
@@ -101,7 +103,7 @@ def test_averaged_weights_predict_and_do_not_learn() -> None:
     )
     seen = []
     for learner in (plain, averaged):
-        learner.network.loss = LOSSES["cross_entropy"]
+        learner.network.problem = replace(learner.network.problem, loss=LOSSES["cross_entropy"])
         learn = learner.network.learn_batch
 
         def noted(x: Any, y: Any, learn: Any = learn, learner: Lifted = learner) -> None:

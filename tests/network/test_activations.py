@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -16,6 +15,7 @@ from scipy.optimize import minimize_scalar
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.activations import ACTIVATIONS, Activation, get_activation
+from tests import tensors
 from tests.oracle import PAIRS
 
 EACH = pytest.mark.parametrize("name", ACTIVATIONS)
@@ -164,7 +164,8 @@ class TestPair:
         self, name: str, u: float, beyond: float
     ) -> None:
         activation = ACTIVATIONS[name]
-        for kind in (np.array, torch.tensor):
+        kinds: list[Any] = [np.array, tensors.torch().tensor] if tensors.INSTALLED else [np.array]
+        for kind in kinds:
             pre = kind([u])
             if activation.lower > -np.inf:
                 assert activation.divergence(kind([activation.lower - beyond]), pre)[0] == np.inf
@@ -234,6 +235,7 @@ class TestExtremes:
         scale = 1 + np.abs(activation.dual(u)) + np.abs(u * v)
         assert (np.abs(activation.divergence(v, u)) <= 4 * np.finfo(dtype).eps * scale).all()
 
+    @tensors.needs_torch
     def test_torch_gives_the_same(self, name: str, dtype: str) -> None:
         activation = ACTIVATIONS[name]
         u = np.concatenate([np.linspace(-40, 40, 401), [-1e4, 1e4]]).astype(dtype)
@@ -243,10 +245,10 @@ class TestExtremes:
             at_v = method in ("inverse", "primal")
             x = v[v > activation.lower] if at_v else u
             ours = getattr(activation, method)(x)
-            theirs = getattr(activation, method)(torch.from_numpy(x))
-            assert theirs.dtype == getattr(torch, dtype)
+            theirs = getattr(activation, method)(tensors.tensor(x))
+            assert theirs.dtype == getattr(tensors.torch(), dtype)
             np.testing.assert_allclose(ours, theirs.numpy(), rtol=epsilon, atol=epsilon)
         for end in ends(activation):
             v = np.full(3, end, dtype)
-            theirs = activation.primal(torch.from_numpy(v)).numpy()
+            theirs = activation.primal(tensors.tensor(v)).numpy()
             np.testing.assert_allclose(activation.primal(v), theirs, rtol=epsilon, atol=epsilon)

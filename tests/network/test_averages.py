@@ -12,9 +12,9 @@ from fenchel_stream import FenchelClassifier, FenchelRegressor, LiftedNetwork
 from fenchel_stream.network.arrays import as_numpy
 from fenchel_stream.network.experts.averages import HORIZONS, SCORED, Averages
 from tests.oracle import Matrix
+from tests.tensors import DEVICES
 
 SIZES = pytest.mark.parametrize("rows", [1, 7, 100])
-DEVICES = pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["in NumPy", "in torch"])
 
 
 def noisy(count: int, flip: float = 0.2, seed: int = 0) -> tuple[Matrix, Matrix]:
@@ -61,7 +61,7 @@ class TestPrediction:
         assert network.averages is not None
         expected: Any = 0.0
         experts = [network.weights, *zip(*network.averages.weights, strict=True)]
-        for share, (w0, w1) in zip(as_numpy(network.averages.shares), experts, strict=True):
+        for share, (w0, w1) in zip(as_numpy(network.averages.expert_weights), experts, strict=True):
             hidden = np.tanh(np.c_[np.ones(9), x[:9]] @ as_numpy(w0).T)
             expected = expected + share * (np.c_[np.ones(9), hidden] @ as_numpy(w1).T)
         np.testing.assert_allclose(network.predict(x[:9]), expected, rtol=1e-9)
@@ -109,11 +109,11 @@ class TestShares:
         # One label in five is wrong: nothing can be right more often than 0.8 of the time.
         assert averaged > current + 60
         assert averaged > 0.75 * 3000
-        assert network.averages.shares[0] < 0.1
-        long = network.averages.shares[2]
+        assert network.averages.expert_weights[0] < 0.1
+        long = network.averages.expert_weights[2]
         for row in range(3000, 3100):
             network.learn_batch(x[row : row + 1], 1 - y[row : row + 1])
-        assert network.averages.shares[2] < 0.1 < long
+        assert network.averages.expert_weights[2] < 0.1 < long
 
     def test_after_a_change_the_network_is_trusted_alone(self) -> None:
         x, y = noisy(4000, flip=0.05)
@@ -121,11 +121,11 @@ class TestShares:
         assert network.averages is not None
         for start in range(0, 2000, 50):
             network.learn_batch(x[start : start + 50], y[start : start + 50])
-        assert network.averages.shares[0] < 0.99
+        assert network.averages.expert_weights[0] < 0.99
         network.learn_batch(x[2000:2050], 1 - y[2000:2050])
-        assert network.averages.shares.tolist() == [1.0, 0.0, 0.0]
+        assert network.averages.expert_weights.tolist() == [1.0, 0.0, 0.0]
         network.learn_batch(x[2050:2100], 1 - y[2050:2100])
-        assert (network.averages.shares > 0).all()
+        assert (network.averages.expert_weights > 0).all()
 
     def test_an_estimator_gains_on_noise(self) -> None:
         x, y = noisy(2000)

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
-from torch.nn.functional import avg_pool2d, conv2d, unfold
 
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.errors import ConfigError, DataError
@@ -20,18 +18,22 @@ from fenchel_stream.network.layers import AveragePool2d, Conv2d, Dense, chained
 from fenchel_stream.network.losses import LOSSES
 from fenchel_stream.network.solvers import HiddenTerm, ProximalMetric, w_update, x_update
 from tests.oracle import PAIRS, Above, Matrix, ones, solve_w, solve_x, w_objective
+from tests.tensors import ALL_DEVICES, DEVICES, REASON
 
-DEVICES = pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["in NumPy", "in torch"])
+torch = pytest.importorskip("torch", reason=REASON)
+avg_pool2d, conv2d = torch.nn.functional.avg_pool2d, torch.nn.functional.conv2d
+unfold = torch.nn.functional.unfold
+
 SOME_ACTIVATIONS = pytest.mark.parametrize("activation", ["relu", "tanh", "softplus"])
 SIDES, DEPTH = (6, 4), 2  # of the images
 POOL, CONVOLUTION = AveragePool2d(2), Conv2d(3, 2, stride=1, padding=1)
 
 
-def images(x: Matrix, *shape: int) -> torch.Tensor:
+def images(x: Matrix, *shape: int) -> Any:
     return torch.from_numpy(x).reshape(len(x), *shape).permute(0, 3, 1, 2)
 
 
-def windows(x: torch.Tensor) -> Matrix:
+def windows(x: Any) -> Matrix:
     """The design matrix by torch's own unfolding, its columns in our order."""
     size, depth = CONVOLUTION.kernel, x.shape[1]
     rows = unfold(x, size, padding=CONVOLUTION.padding).permute(0, 2, 1).reshape(-1, depth, size**2)
@@ -155,7 +157,7 @@ class TestNetwork:
         gamma=st.sampled_from(["auto", 0.01, 1.0]),
         lam=st.sampled_from([0.01, 1.0, 20.0]),
         rho=st.sampled_from([0.0, 0.1]),
-        device=st.sampled_from(["cpu", "cpu:0"]),
+        device=st.sampled_from(ALL_DEVICES),
         seed=st.integers(0, 10**6),
     )
     @settings(max_examples=60)

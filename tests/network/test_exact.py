@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
@@ -22,6 +21,7 @@ from fenchel_stream.network.solvers import (
 )
 from tests.oracle import PAIRS, Above, Matrix, ones
 from tests.oracle import solve_x as scipy_x
+from tests.tensors import LIBRARIES, tensor
 
 PROBLEMS = {
     "seed": st.integers(0, 10**6),
@@ -58,8 +58,9 @@ class TestNamed:
         np.testing.assert_allclose(found, best, atol=1e-5)
 
     @pytest.mark.parametrize("activation", ACTIVATIONS)
-    @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-    def test_hidden(self, activation: str, kind: Any) -> None:
+    @LIBRARIES
+    def test_hidden(self, activation: str, library: str) -> None:
+        kind = tensor if library == "torch" else np.asarray
         rng = np.random.default_rng(0)
         pair = PAIRS[activation]
         u, w, v = rng.normal(size=(4, 5)), rng.normal(size=(3, 6)), rng.normal(size=(4, 3))
@@ -86,12 +87,14 @@ class TestOneLayer:
             assert all(np.linalg.matrix_rank(ones(x)[column > 0]) == 5 for column in y.T)
         np.testing.assert_allclose(fit_layer(x, y, activation), w, atol=1e-6)
 
-    def test_in_torch_and_of_ones_own(self) -> None:
+    def test_an_activation_of_ones_own(self) -> None:
         x, y, w = planted(np.arctan, 5)
         own = Activation.from_callable(np.arctan, inverse=np.tan)
         np.testing.assert_allclose(fit_layer(x, y, own), w, atol=1e-6)
+
+    def test_in_torch(self) -> None:
         x, y, w = planted(np.tanh, 6)
-        found = fit_layer(torch.from_numpy(x), torch.from_numpy(y), "tanh")
+        found = fit_layer(tensor(x), tensor(y), "tanh")
         np.testing.assert_allclose(found.numpy(), w, atol=1e-6)
 
     def test_a_unit_that_is_never_active_is_not_identified(self) -> None:

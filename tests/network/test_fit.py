@@ -23,6 +23,7 @@ from fenchel_stream.network.losses import LOSSES
 from fenchel_stream.network.single_lambda import with_single_lambda
 from tests import oracle
 from tests.oracle import Matrix, ones
+from tests.tensors import ALL_DEVICES
 
 QUIET: dict[str, Any] = {"progress": False}
 
@@ -51,7 +52,7 @@ class TestFit:
         lam=st.sampled_from([0.01, 1.0, 20.0]),
         rho=st.sampled_from([1e-3, 0.1, 2.0]),
         gamma=st.sampled_from(["auto", 0.5]),
-        device=st.sampled_from(["cpu", "cpu:0"]),
+        device=st.sampled_from(ALL_DEVICES),
         ascents=st.integers(0, 2),
         seed=st.integers(0, 10**6),
     )
@@ -130,8 +131,8 @@ class TestFit:
             [3, 4, 2], activation="tanh", lam=0.5, rho=0.05, dtype="float64"
         )
         report = network.fit(x, y, tolerance=1e-13, sweeps=5000, **QUIET)
-        relaxed = network.relaxed()
-        now = relaxed.feed_forward(ones(x))
+        relaxed = network.problem.relaxed()
+        now = relaxed.forward(network.weights, ones(x))
         descent = Descent(relaxed, y, now.copy(), now)
         for _ in range(200):
             descent.move(("X", 1))
@@ -260,10 +261,10 @@ class TestSingleLambda:
             (network, zs),
             (scaled, [s * z for s, z in zip(scales, zs, strict=True)]),
         ):
-            relaxed = net.relaxed()
-            at = relaxed.feed_forward(ones(x))
+            relaxed = net.problem.relaxed()
+            at = relaxed.forward(net.weights, ones(x))
             at.inputs = [ones(x), *map(ones, variables)]
-            at.outputs = [a @ w.T for a, w in zip(at.inputs, relaxed.weights, strict=True)]
+            at.outputs = [a @ w.T for a, w in zip(at.inputs, net.weights, strict=True)]
             values.append(float(Descent(relaxed, y, at, at).objective(at)))
         assert values[1] == pytest.approx(values[0], rel=1e-9)
         assert network.lam == lam

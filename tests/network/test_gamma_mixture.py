@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.network.activations import ACTIVATIONS
 from fenchel_stream.network.arrays import as_numpy
-from fenchel_stream.network.experts.gamma_mixture import GAMMAS, GammaMixture, MixtureTerm
+from fenchel_stream.network.experts.gamma_mixture import (
+    GAMMAS,
+    GammaMixture,
+    MixtureTerm,
+    side_by_side,
+)
 from fenchel_stream.network.experts.shares import ETA, SETTLED, SPREAD, STAY, WORST
 from fenchel_stream.network.losses import LOSSES
 from tests.oracle import Matrix, loss_gradient, loss_value, ones
+from tests.tensors import DEVICES
 
 EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
-DEVICES = pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["in NumPy", "in torch"])
 K = len(GAMMAS)
 
 
@@ -67,7 +72,10 @@ def test_the_network_is_the_average_of_the_candidates(
     for x, y in stream(loss, 8):
         network.learn_batch(x, y)
         assert network.mixture is not None
-        shares, candidates = as_numpy(network.mixture.shares), as_numpy(network.mixture.weights)
+        shares, candidates = (
+            as_numpy(network.mixture.expert_weights),
+            as_numpy(network.mixture.weights),
+        )
         expected = sum(share * w for share, w in zip(shares, candidates, strict=True))
         np.testing.assert_allclose(as_numpy(network.weights[-1]), expected, atol=1e-12)
     assert np.ptp(candidates, axis=0).max() > 1e-3
@@ -95,14 +103,14 @@ def test_the_term_is_the_average_loss_of_the_candidates(
     rng = np.random.default_rng(seed)
     mixture = GammaMixture(np.zeros((2, 4)))
     mixture.weights = rng.normal(size=(K, 2, 4))
-    mixture.shares = rng.dirichlet(np.ones(K))
+    mixture.expert_weights = rng.dirichlet(np.ones(K))
     y, _, _ = losses_of(loss, seed, m, 1.0)
     a = ones(rng.normal(size=(m, 3)))
-    candidates = list(zip(mixture.shares, mixture.weights, strict=True))
+    candidates = list(zip(mixture.expert_weights, mixture.weights, strict=True))
     value = sum(share * loss_value(loss, y, a @ w.T) for share, w in candidates)
     gradient = sum(share * loss_gradient(loss, y, a @ w.T) @ w for share, w in candidates)
 
-    roots, stacked = mixture.side_by_side(mixture.weights)
+    roots, stacked = side_by_side(mixture.expert_weights, mixture.weights)
     if m == 1 and vector:
         y, a, gradient = y[0], a[0], gradient[0]
     term = MixtureTerm(LOSSES[loss], y, roots)
@@ -138,26 +146,26 @@ class TestShares:
             total = sum(shares)
             kept = max((1 - SPREAD) ** m, STAY)
             shares = [kept * share / total + (1 - kept) / K for share in shares]
-            assert mixture.level == pytest.approx(level, rel=1e-9)
-            assert mixture.shares.tolist() == pytest.approx(shares, rel=1e-7)
+            assert mixture.typical_loss == pytest.approx(level, rel=1e-9)
+            assert mixture.expert_weights.tolist() == pytest.approx(shares, rel=1e-7)
 
     def test_a_large_batch_decides_as_clearly_as_a_small_one(self) -> None:
         mixture = GammaMixture(np.zeros((1, 2)))
         y = np.random.default_rng(0).normal(size=(20_000, 1))
         mixture.score(LOSSES["squared_error"], y, np.stack([y, y + 1, y + 1, y + 1]))
-        assert mixture.shares[0] > 0.98
+        assert mixture.expert_weights[0] > 0.98
 
     @pytest.mark.parametrize("compiled", [False, True])
     def test_one_loss_does_not_set_the_level(self, compiled: bool) -> None:
         mixture = GammaMixture(np.zeros((1, 2)))
         loss, noise = LOSSES["squared_error"], np.random.default_rng(0).normal(size=(1000, 1))
         mixture.score(loss, noise, np.zeros((K, 1000, 1)))
-        usual, far = mixture.level, np.full((1, 1), 1e9)
+        usual, far = mixture.typical_loss, np.full((1, 1), 1e9)
         if compiled:
             mixture.score_row(loss.code, far[0], np.zeros((K, 1)))
         else:
             mixture.score(loss, far, np.zeros((K, 1, 1)))
-        assert mixture.level == pytest.approx(2 * usual, rel=0.01)
+        assert mixture.typical_loss == pytest.approx(2 * usual, rel=0.01)
 
     @EVERY_LOSS
     @pytest.mark.parametrize("m", [10, 100, 1000])
@@ -172,25 +180,25 @@ class TestShares:
             u = np.stack([right if k == best else right[:, ::-1] for k in range(K)])
             for _ in range(5000 // m):
                 mixture.score(LOSSES[loss], y, u)
-                assert mixture.shares.dtype == dtype
-                assert (mixture.shares > 0).all()
-                assert mixture.shares.sum() == pytest.approx(1.0, abs=1e-5)
-            assert mixture.shares.argmax() == best
-            assert mixture.shares[best] > 0.9
+                assert mixture.expert_weights.dtype == dtype
+                assert (mixture.expert_weights > 0).all()
+                assert mixture.expert_weights.sum() == pytest.approx(1.0, abs=1e-5)
+            assert mixture.expert_weights.argmax() == best
+            assert mixture.expert_weights[best] > 0.9
 
     def test_losses_of_zero_and_an_outlier(self) -> None:
         mixture = GammaMixture(np.zeros((1, 2)))
         loss = LOSSES["squared_error"]
         zeros = np.zeros((K, 5, 1))
         mixture.score(loss, zeros[0], zeros)
-        assert mixture.shares.tolist() == pytest.approx([1 / K] * K)
+        assert mixture.expert_weights.tolist() == pytest.approx([1 / K] * K)
         noise = np.random.default_rng(0).normal(size=(50, 1))
         for _ in range(20):
             mixture.score(loss, noise, np.zeros((K, 50, 1)))
         far = np.full((1, 1), 1e12)
         mixture.score(loss, far, np.arange(K).reshape(K, 1, 1) * 1.0)
-        assert np.isfinite(mixture.shares).all()
-        assert mixture.shares.min() > 0.9 / K
+        assert np.isfinite(mixture.expert_weights).all()
+        assert mixture.expert_weights.min() > 0.9 / K
 
     @EVERY_LOSS
     def test_a_stream_that_changes_asks_for_a_smaller_gamma(self, loss: str) -> None:
@@ -210,7 +218,7 @@ class TestShares:
     def test_gamma_is_the_average(self) -> None:
         mixture = GammaMixture(np.zeros((1, 2)))
         assert mixture.gamma == pytest.approx(np.mean(GAMMAS))
-        mixture.shares = np.eye(K)[1]
+        mixture.expert_weights = np.eye(K)[1]
         assert mixture.gamma == pytest.approx(GAMMAS[1])
 
 
@@ -268,5 +276,5 @@ class TestObjective:
         report: Any = network.learn_batch(x, y)
         a = ones(x)
         losses = [loss_value("squared_error", y, a @ w.T) for w in report.before.candidates]
-        expected = float(np.dot(report.before.shares, losses))
+        expected = float(np.dot(report.before.expert_weights, losses))
         assert report.objective_before == pytest.approx(expected, rel=1e-10)

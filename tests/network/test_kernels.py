@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fenchel_stream import LiftedNetwork
-from fenchel_stream.network.activations import ACTIVATIONS
+from fenchel_stream.network.activations import ACTIVATIONS, Activation
 from fenchel_stream.network.losses import LOSSES
 from fenchel_stream.preprocessing.scaling import FeatureScaler
 from tests.oracle import Matrix
+from tests.tensors import needs_torch
 
 
 def rows(loss: str, inputs: int, outputs: int, seed: int) -> list[tuple[Matrix, Matrix]]:
@@ -35,7 +36,7 @@ def agree(found: Any, expected: Any) -> None:
 
 def without_kernels(network: LiftedNetwork) -> LiftedNetwork:
     other = deepcopy(network)
-    other.row_step = None
+    vars(other)["row_descent"] = None
     return other
 
 
@@ -97,8 +98,8 @@ class TestNetwork:
             agree(found.displacement, expected.displacement)
             if compiled.mixture is not None and plain.mixture is not None:
                 agree(compiled.mixture.weights, plain.mixture.weights)
-                agree(compiled.mixture.shares, plain.mixture.shares)
-                assert compiled.mixture.level == pytest.approx(plain.mixture.level)
+                agree(compiled.mixture.expert_weights, plain.mixture.expert_weights)
+                assert compiled.mixture.typical_loss == pytest.approx(plain.mixture.typical_loss)
 
     @pytest.mark.parametrize("activation", ACTIVATIONS)
     @pytest.mark.parametrize("loss", LOSSES)
@@ -111,8 +112,13 @@ class TestNetwork:
             assert report.objective_after <= report.objective_before * (1 + 1e-12)
 
     def test_is_used_for_one_row_on_the_cpu_alone(self) -> None:
-        assert LiftedNetwork.dense([2, 3, 2]).row_step is not None
-        assert LiftedNetwork.dense([2, 3, 2], device="cpu:0").row_step is None
+        assert LiftedNetwork.dense([2, 3, 2]).row_descent is not None
+        own = Activation.from_callable(np.arctan)
+        assert LiftedNetwork.dense([2, 3, 2], activation=own).row_descent is None
+
+    @needs_torch
+    def test_is_not_used_for_tensors(self) -> None:
+        assert LiftedNetwork.dense([2, 3, 2], device="cpu:0").row_descent is None
 
     def test_follows_a_change_of_settings(self) -> None:
         x, y = rows("cross_entropy", 3, 2, seed=0)[0]
@@ -144,7 +150,8 @@ class TestScaling:
 
 def test_they_work_where_nothing_can_be_kept_on_disk() -> None:
     code = (
-        "from fenchel_stream import FenchelClassifier as C; from fenchel_stream import kernels\n"
+        "from fenchel_stream import FenchelClassifier as C\n"
+        "from fenchel_stream.network.compiled import kernels\n"
         "m = C()\n"
         "for _ in range(20):\n"
         "    m.learn_one({'a': 1.0}, True); m.learn_one({'a': -1.0}, False)\n"

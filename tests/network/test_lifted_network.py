@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
@@ -16,18 +15,17 @@ from sklearn.datasets import load_digits
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.network.activations import ACTIVATIONS
-from fenchel_stream.network.arrays import as_numpy
+from fenchel_stream.network.arrays import as_numpy, is_tensor
 from fenchel_stream.network.layers import Dense
 from fenchel_stream.network.losses import LOSSES
 from tests import oracle
 from tests.oracle import Matrix
+from tests.tensors import DEVICES, LIBRARIES, needs_torch, tensor, torch
 
 ORDERS: tuple[Literal["top_down", "paper"], ...] = ("top_down", "paper")
 EVERY_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
 EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
 EVERY_ORDER = pytest.mark.parametrize("order", ORDERS)
-LIBRARIES = pytest.mark.parametrize("library", ["numpy", "torch"])
-DEVICES = pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["in NumPy", "in torch"])
 
 
 def batch(
@@ -48,17 +46,17 @@ def batch(
 def reference(network: LiftedNetwork) -> oracle.Network:
     return oracle.Network(
         [as_numpy(w).astype(float) for w in network.weights],
-        next(name for name, value in ACTIVATIONS.items() if value is network.activation),
-        next(name for name, value in LOSSES.items() if value is network.loss),
+        next(name for name, value in ACTIVATIONS.items() if value is network.problem.activation),
+        next(name for name, value in LOSSES.items() if value is network.problem.loss),
         network.lam,
         network.gamma,
         network.rho,
-        network.gamma_unit == "absolute",
+        network.problem.gamma_unit == "absolute",
     )
 
 
 def state(network: LiftedNetwork) -> list[bytes]:
-    mixture = [network.mixture.weights, network.mixture.shares] if network.mixture else []
+    mixture = [network.mixture.weights, network.mixture.expert_weights] if network.mixture else []
     return [as_numpy(w).tobytes() for w in [*network.weights, *mixture]]
 
 
@@ -357,7 +355,6 @@ class TestParameters:
             ({"activation": "step"}, "activation 'step' is unknown"),
             ({"loss": "hinge"}, "loss 'hinge' is unknown"),
             ({"dtype": "float16"}, "dtype is 'float32' or 'float64', not 'float16'"),
-            ({"dtype": torch.bfloat16}, "dtype is 'float32' or 'float64'"),
         ],
     )
     def test_what_cannot_be_is_named(self, settings: dict[str, Any], message: str) -> None:
@@ -378,17 +375,23 @@ class TestParameters:
         assert state(LiftedNetwork.dense([300, 200, 10], seed=3)) == state(network)
         assert state(LiftedNetwork.dense([300, 200, 10], seed=4)) != state(network)
 
-    @pytest.mark.parametrize("dtype", ["float32", "float64", torch.float32, torch.float64])
+    @needs_torch
+    def test_a_precision_of_torch_that_cannot_be(self) -> None:
+        with pytest.raises(ConfigError, match="dtype is 'float32' or 'float64', not torch.bfloat"):
+            LiftedNetwork.dense([3, 4, 2], dtype=torch().bfloat16)
+
+    @pytest.mark.parametrize("name", ["float32", "float64"])
+    @LIBRARIES
     @DEVICES
-    def test_precision(self, dtype: Any, device: str) -> None:
+    def test_precision(self, name: str, library: str, device: str) -> None:
+        dtype: Any = getattr(torch() if library == "torch" else np, name)
         x, y = batch("squared_error")
         network = LiftedNetwork.dense([3, 4, 2], loss="squared_error", dtype=dtype, device=device)
         for _ in range(2):
             report = network.learn_batch(x, y)
-        name = str(dtype).removeprefix("torch.")
         arrays = [*network.weights, *report.after.inputs, *report.after.outputs, report.targets]
         assert {str(w.dtype).removeprefix("torch.") for w in arrays} == {name}
-        assert {isinstance(w, torch.Tensor) for w in arrays} == {device == "cpu:0"}
+        assert {is_tensor(w) for w in arrays} == {device == "cpu:0"}
 
 
 class TestKinds:
@@ -400,8 +403,8 @@ class TestKinds:
     ) -> None:
         x, y = batch("cross_entropy")
         x = x.astype(dtype)
-        inputs: Any = torch.from_numpy(x) if library == "torch" else x
-        targets: Any = torch.from_numpy(y) if library == "torch" else y
+        inputs: Any = tensor(x) if library == "torch" else x
+        targets: Any = tensor(y) if library == "torch" else y
         network = LiftedNetwork.dense([3, 4, 2], device=device)
         network.learn_batch(inputs, targets)
         outputs = network.predict(inputs)
@@ -417,7 +420,7 @@ class TestKinds:
         x = np.random.default_rng(0).integers(0, 200, (12, 3)).astype(dtype)
         y = np.random.default_rng(1).integers(0, 2, 12)
         network, expected = (LiftedNetwork.dense([3, 4, 2], device=device) for _ in range(2))
-        inputs: Any = torch.from_numpy(x) if library == "torch" else x
+        inputs: Any = tensor(x) if library == "torch" else x
         network.learn_batch(inputs, y)
         expected.learn_batch(x.astype("float32"), y)
         close(network, [as_numpy(w) for w in expected.weights], 1e-5)
@@ -436,7 +439,7 @@ class TestKinds:
         network, expected = (LiftedNetwork.dense([3, 4, 2], device=device) for _ in range(2))
         classes: Any = y.tolist() if dtype == "list" else y.astype(dtype)
         if library == "torch" and dtype != "list":
-            classes = torch.from_numpy(classes)
+            classes = tensor(classes)
         network.learn_batch(x, classes)
         expected.learn_batch(x, np.eye(2)[y])
         assert state(network) == state(expected)
@@ -448,11 +451,12 @@ class TestKinds:
         flat, column = (
             LiftedNetwork.dense([3, 4, 1], loss="squared_error", device=device) for _ in range(2)
         )
-        targets: Any = torch.from_numpy(y[:, 0].copy()) if library == "torch" else y[:, 0]
+        targets: Any = tensor(y[:, 0].copy()) if library == "torch" else y[:, 0]
         flat.learn_batch(x, targets)
         column.learn_batch(x, y)
         assert state(flat) == state(column)
 
+    @needs_torch
     @EVERY_ACTIVATION
     @EVERY_LOSS
     @EVERY_ORDER
@@ -489,11 +493,12 @@ class TestKinds:
         close(theirs, ours.weights, 1e-9)
         np.testing.assert_allclose(theirs.predict(x), ours.predict(x), rtol=1e-8)
 
+    @needs_torch
     def test_keeps_no_graph_of_the_inputs(self) -> None:
         x, y = batch("squared_error")
         network = LiftedNetwork.dense([3, 4, 2], loss="squared_error", device="cpu:0")
-        inputs = torch.from_numpy(x).requires_grad_()
-        network.learn_batch(inputs, torch.from_numpy(y).requires_grad_())
+        inputs = tensor(x).requires_grad_()
+        network.learn_batch(inputs, tensor(y).requires_grad_())
         assert not any(w.requires_grad for w in network.weights)
         assert not network.predict(inputs).requires_grad
 
@@ -559,7 +564,7 @@ class TestRefusals:
         before = state(network)
         (x if where == "X" else y)[2, 1] = value
         if library == "torch":
-            x, y = torch.from_numpy(x), torch.from_numpy(y)  # type: ignore[assignment]
+            x, y = tensor(x), tensor(y)
         with pytest.raises(DataError, match=f"{where} holds values that are not finite"):
             network.learn_batch(x, y)
         assert state(network) == before
@@ -585,7 +590,7 @@ class TestRefusals:
             (np.zeros((4, 2)), r"X has shape \(4, 2\); the network takes \(rows, 3\)"),
             (np.zeros(3), r"X has shape \(3,\)"),
             (np.zeros((2, 3, 3)), r"X has shape \(2, 3, 3\)"),
-            (torch.zeros(4, 4), r"X has shape \(4, 4\)"),
+            (np.zeros((4, 4)), r"X has shape \(4, 4\)"),
         ],
     )
     def test_inputs_of_the_wrong_shape(self, x: Any, message: str) -> None:
@@ -641,13 +646,15 @@ class TestPrediction:
         assert all(w is kept for w, kept in zip(network.weights, held, strict=True))
 
     @DEVICES
-    def test_can_be_written_to(self, device: str) -> None:
-        for x in (np.ones((4, 3), "float32"), torch.ones(4, 3)):
-            network = LiftedNetwork.dense([3, 2], device=device)
-            before = state(network)
-            network.predict(x)[:] = 7.0
-            assert state(network) == before
-            assert (x == 1).all()
+    @LIBRARIES
+    def test_can_be_written_to(self, device: str, library: str) -> None:
+        ones = np.ones((4, 3), "float32")
+        x = tensor(ones) if library == "torch" else ones
+        network = LiftedNetwork.dense([3, 2], device=device)
+        before = state(network)
+        network.predict(x)[:] = 7.0
+        assert state(network) == before
+        assert (ones == 1).all()
 
 
 class TestGrowth:
@@ -696,7 +703,7 @@ class TestGrowth:
         network.rescale_outputs(factor, shift)
         np.testing.assert_allclose(network.predict(x), expected, rtol=1e-12, atol=1e-12)
         if network.mixture is not None:
-            candidates = zip(network.mixture.shares, network.mixture.weights, strict=True)
+            candidates = zip(network.mixture.expert_weights, network.mixture.weights, strict=True)
             average = sum(as_numpy(share * w) for share, w in candidates)
             np.testing.assert_allclose(as_numpy(network.weights[-1]), average, rtol=1e-12)
 

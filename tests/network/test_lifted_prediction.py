@@ -12,6 +12,7 @@ from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.activations import ACTIVATIONS
 from fenchel_stream.network.arrays import as_numpy
 from tests.oracle import PAIRS, Above, ones, solve_x, x_objective
+from tests.tensors import needs_torch
 
 EVERY_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
 
@@ -74,6 +75,7 @@ def test_for_cross_entropy_both_rules_agree_the_more_the_larger_lambda_is() -> N
     assert agreement[-1] > 0.995
 
 
+@needs_torch
 def test_changes_nothing_and_fits_torch() -> None:
     x = np.random.default_rng(0).normal(size=(4, 784))
     ours = LiftedNetwork.lenet5(dtype="float64", lam=0.3)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
@@ -14,6 +13,7 @@ from scipy.optimize import check_grad
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.network.losses import LOSSES, get_loss, softmax
 from tests.oracle import LOSS_CURVATURE, Matrix, loss_gradient, loss_value
+from tests.tensors import LIBRARIES, needs_torch, tensor
 
 EACH = pytest.mark.parametrize("name", LOSSES)
 CASES = {"seed": st.integers(0, 10**6), "m": st.integers(1, 5), "p": st.integers(1, 6)}
@@ -89,11 +89,12 @@ class TestFunction:
         assert largest == pytest.approx(LOSSES[name].curvature, rel=1e-6)
         assert LOSSES[name].curvature == LOSS_CURVATURE[name]
 
+    @needs_torch
     @given(**CASES, scale=SCALES)
     def test_torch_gives_the_same(self, name: str, seed: int, m: int, p: int, scale: float) -> None:
         y, u = case(name, seed, m, p, scale)
         loss = LOSSES[name]
-        tensors = torch.from_numpy(y), torch.from_numpy(u)
+        tensors = tensor(y), tensor(u)
         assert float(loss.value(*tensors)) == pytest.approx(float(loss.value(y, u)), rel=1e-12)
         np.testing.assert_allclose(
             loss.gradient(*tensors).numpy(), loss.gradient(y, u), rtol=1e-11, atol=1e-13
@@ -115,63 +116,64 @@ def test_softmax_is_a_distribution(seed: int, m: int, p: int, scale: float) -> N
     np.testing.assert_allclose(softmax(u + 7.0), found, rtol=1e-10, atol=1e-300)
 
 
-LIKE: dict[str, Any] = {
-    "numpy": np.zeros((3, 4), "float32"),
-    "torch": torch.zeros((3, 4), dtype=torch.float64),
-}
 INTEGERS = ["int64", "int32", "int8", "uint8", "uint16"]
 
 
+def like(library: str) -> Any:
+    """Outputs of three rows, of another precision in each library."""
+    return tensor(np.zeros((3, 4))) if library == "torch" else np.zeros((3, 4), "float32")
+
+
 def of(library: str, y: np.ndarray[Any, Any]) -> Any:
-    return torch.from_numpy(y) if library == "torch" else y
+    return tensor(y) if library == "torch" else y
 
 
-@pytest.mark.parametrize("library", LIKE)
+@LIBRARIES
 class TestEncode:
     @pytest.mark.parametrize("dtype", INTEGERS)
     def test_classes(self, library: str, dtype: str) -> None:
-        like = LIKE[library]
-        encoded = LOSSES["cross_entropy"].encode(of(library, np.array([3, 0, 1], dtype)), like)
-        assert type(encoded) is type(like)
-        assert encoded.dtype == like.dtype
+        outputs = like(library)
+        encoded = LOSSES["cross_entropy"].encode(of(library, np.array([3, 0, 1], dtype)), outputs)
+        assert type(encoded) is type(outputs)
+        assert encoded.dtype == outputs.dtype
         assert encoded.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]]
 
     def test_two_classes_as_booleans(self, library: str) -> None:
         y = of(library, np.array([True, False, True]))
-        encoded = LOSSES["cross_entropy"].encode(y, LIKE[library][:, :2])
+        encoded = LOSSES["cross_entropy"].encode(y, like(library)[:, :2])
         assert encoded.tolist() == [[0, 1], [1, 0], [0, 1]]
 
     def test_probabilities(self, library: str) -> None:
         y = np.array([[0.5, 0.5, 0, 0], [0.25, 0.25, 0.5, 0], [0, 0, 0, 1]])
-        encoded = LOSSES["cross_entropy"].encode(of(library, y), LIKE[library])
-        assert encoded.dtype == LIKE[library].dtype
+        encoded = LOSSES["cross_entropy"].encode(of(library, y), like(library))
+        assert encoded.dtype == like(library).dtype
         assert encoded.tolist() == y.tolist()
 
     @pytest.mark.parametrize("dtype", ["int64", "bool"])
     def test_rows_of_indicators(self, library: str, dtype: str) -> None:
         y = np.eye(4)[[2, 0, 3]].astype(dtype)
-        encoded = LOSSES["cross_entropy"].encode(of(library, y), LIKE[library])
-        assert encoded.dtype == LIKE[library].dtype
+        encoded = LOSSES["cross_entropy"].encode(of(library, y), like(library))
+        assert encoded.dtype == like(library).dtype
         assert encoded.tolist() == np.eye(4)[[2, 0, 3]].tolist()
 
     @pytest.mark.parametrize("classes", [[0, 4, 1], [0, -1, 1]])
     def test_classes_beyond_the_outputs(self, library: str, classes: list[int]) -> None:
         with pytest.raises(DataError, match=r"classes must lie in 0 \.\.\. 3.*found"):
-            LOSSES["cross_entropy"].encode(of(library, np.array(classes)), LIKE[library])
+            LOSSES["cross_entropy"].encode(of(library, np.array(classes)), like(library))
 
     def test_classes_that_are_no_integers(self, library: str) -> None:
         with pytest.raises(DataError, match="integer"):
-            LOSSES["cross_entropy"].encode(of(library, np.array([0.0, 1.0, 2.0])), LIKE[library])
+            LOSSES["cross_entropy"].encode(of(library, np.array([0.0, 1.0, 2.0])), like(library))
 
     @EACH
     def test_the_wrong_shape(self, name: str, library: str) -> None:
         with pytest.raises(DataError, match=r"\(3, 2\).*\(3, 4\)"):
-            LOSSES[name].encode(of(library, np.zeros((3, 2))), LIKE[library])
+            LOSSES[name].encode(of(library, np.zeros((3, 2))), like(library))
 
     def test_values(self, library: str) -> None:
         loss = LOSSES["squared_error"]
-        flat = loss.encode(of(library, np.array([1, 2, 3])), LIKE[library][:, :1])
-        assert flat.dtype == LIKE[library].dtype
+        flat = loss.encode(of(library, np.array([1, 2, 3])), like(library)[:, :1])
+        assert flat.dtype == like(library).dtype
         assert flat.tolist() == [[1], [2], [3]]
         y = np.arange(12.0).reshape(3, 4)
-        assert loss.encode(of(library, y), LIKE[library]).tolist() == y.tolist()
+        assert loss.encode(of(library, y), like(library)).tolist() == y.tolist()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -17,7 +16,9 @@ from scipy.integrate import quad
 from fenchel_stream import LiftedNetwork
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.activations import Activation
+from fenchel_stream.network.arrays import namespace
 from tests.oracle import PAIRS
+from tests.tensors import tensor
 
 FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "arctan": (np.arctan, np.tan),
@@ -93,10 +94,10 @@ def test_agrees_with_the_closed_form() -> None:
 
 def test_of_a_function_of_torch() -> None:
     def phi(u: Any) -> Any:
-        return torch.tanh(u) if isinstance(u, torch.Tensor) else np.tanh(u)
+        return namespace(u).tanh(u)
 
     pair = Activation.from_callable(phi)
-    u = torch.linspace(-5, 5, 11, dtype=torch.float64)
+    u = tensor(np.linspace(-5, 5, 11))
     np.testing.assert_allclose(pair.divergence(pair.phi(u), u), 0.0, atol=1e-9)
 
 

@@ -1,39 +1,21 @@
-"""Compiled loops for a row at a time, whose arithmetic is over before NumPy has begun to call.
+"""Compiled loops for one block of variables and one row.
 
-A row of a small network is a few thousand multiplications, and some hundred calls of NumPy at a
-microsecond each. Here the same steps are loops that Numba compiles when they are first used and
-keeps on disk. What they compute is defined elsewhere, in `solvers` and `mixture`; the tests hold
-both equal.
+A row of a small network needs a few thousand multiplications. In NumPy it needs some hundred calls
+as well, which take longer than the multiplications. Here the same steps are loops. The formulas
+are explained in `solvers` and `experts`; the tests compare both forms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import exp, expm1, log, log1p, sqrt, tanh
-from typing import Any, TypeVar
 
-import numba
 import numpy as np
 
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.compiled.jit import compiled
 
 ROUNDING = 1e-12
-"""A deviation below this share of the mean is rounding: the column is constant."""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile `function` when it is first called, and keep the result on disk if that can be."""
-    # Sums may be reordered, or no loop would use vector instructions; NaN and infinity stay.
-    options: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-    jit: Callable[..., F]
-    try:
-        jit = numba.njit(cache=True, **options)
-        return jit(function)
-    except RuntimeError:  # no folder that can be written, as in a read-only container
-        jit = numba.njit(**options)
-        return jit(function)
+"""A deviation below this part of the mean is rounding error: the column is constant."""
 
 
 @compiled
@@ -102,10 +84,10 @@ def _loss_gradient(kind: int, y: Array, u: Array, gradient: Array) -> None:
 
 
 def softmax_gradient(y: Array, u: Array) -> Array:
-    """Return ``softmax(u) - y`` of stacks of rows; `y` is repeated where it has one for several.
+    """Return ``softmax(u) - y`` of stacks of rows; a stack of one in `y` counts for all of `u`.
 
-    NumPy's reductions take several times as long, since the rows are short; its exponentials, many
-    at a time, take a tenth of those of compiled loops.
+    The sums are compiled, because NumPy takes several times as long for short rows. The
+    exponentials are NumPy's, because compiled loops take ten times as long for many of them.
     """
     gradient = np.empty(u.shape, u.dtype)
     _below_largest(u, gradient)
@@ -125,7 +107,7 @@ def _below_largest(u: Array, shifted: Array) -> None:
 
 @compiled
 def _normalised_less(y: Array, x: Array) -> None:
-    """Divide each row of `x` by its sum, and take `y` from it."""
+    """Divide each row of `x` by its sum, and subtract `y`."""
     for k in range(x.shape[0]):
         for i in range(x.shape[1]):
             scale = 1.0 / x[k, i].sum()
@@ -147,7 +129,7 @@ def mirrored(lower: Array) -> Array:
 def _term_gradient(
     activation: int, loss: int, lam: float, target: Array, u: Array, gradient: Array
 ) -> None:
-    """Gradient of ``lam B(target, u)``, or of the output loss where `lam` is 0."""
+    """Write the gradient of ``lam B(target, u)``, or of the output loss where `lam` is 0."""
     if lam == 0.0:
         _loss_gradient(loss, target, u, gradient)
         return
@@ -199,10 +181,11 @@ def w_step(
     w: Array,
     shares: Array,
 ) -> tuple[Array, Array, Array]:
-    """Return new weights, their average by `shares`, and its outputs: `solvers.w_update`, dual.
+    """Return new weights, their average by `shares`, and the average's outputs.
 
-    Weights are stacks (candidates x outputs x inputs) with one `gamma` each, in samples of the
-    size of `a0`, the layer's input before anything moved, or absolute.
+    The step is that of `solvers.w_update` in the dual form. Weights are stacks (candidates x
+    outputs x inputs) with one `gamma` for each candidate: in samples of the squared length of
+    `a0`, the layer's input before the first step, or absolute.
     """
     units, inputs = w.shape[1], w.shape[2]
     new, mean = np.empty(w.shape, w.dtype), np.zeros((units, inputs), w.dtype)
@@ -250,10 +233,11 @@ def x_step(
     shares: Array,
     mean: Array,
 ) -> tuple[Array, Array, Array]:
-    """Return source, X-variable with its 1 and outputs of `mean`: `solvers.x_update`.
+    """Return the source, the X-variable with its 1, and the outputs of the weights `mean`.
 
-    Weights `w` are a stack (candidates x outputs x inputs), whose terms count by their `shares`,
-    and `curvature` is the product of the term's and the activation's.
+    The step is that of `solvers.x_update`. The weights `w` are a stack (candidates x outputs x
+    inputs); the term of each candidate is multiplied by its share. `curvature` is the product of
+    the term's curvature and the activation's.
     """
     units, outputs = s.shape[0], w.shape[1]
     side = np.empty((w.shape[0] * outputs, units), w.dtype)
@@ -297,10 +281,11 @@ def score(
     outputs: Array,
     shares: Array,
 ) -> tuple[Array, float]:
-    """Return shares and level after a row: `experts.Experts.score`.
+    """Return the expert weights `shares` and the typical loss after a row: `Experts.score`.
 
-    The `constants` are eta, the spread, the worst and the tiniest loss; `usual` is what the row
-    counts at most in the level, the rows of which that is from then on, and the level.
+    `constants` are ETA, SPREAD, WORST and TINY of `experts.shares`. `usual` holds three numbers:
+    the largest loss that the row may contribute to the typical loss, the number of rows of which
+    the typical loss is the mean, this row included, and the typical loss before the row.
     """
     eta, spread, worst, tiny = constants
     most, rows, level = usual
@@ -326,7 +311,7 @@ def score(
 
 @compiled
 def move_towards(averages: Array, w: Array, steps: tuple[float, ...]) -> None:
-    """Let each of a stack become ``average + step (w - average)``, in one pass over the memory."""
+    """Add ``step (w - average)`` to each average of a stack, in one pass over the memory."""
     for e in range(averages.shape[0]):
         step = averages.dtype.type(steps[e])
         for i in range(w.shape[0]):
@@ -352,7 +337,7 @@ def follow(
     seen: Array,
     spread: Array,
 ) -> None:
-    """Take rows into the running moments, one after another: `moments.Moments.update`."""
+    """Update the running moments by the rows of `x`, in order: `moments.Moments.update`."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             if np.isnan(x[i, j]):

@@ -1,6 +1,7 @@
-"""Whole rows in one compiled call each: to call costs as much as a step of a small network.
+"""Compiled functions that predict or learn a whole row in one call.
 
-Networks are tuples of arrays, one for each layer, which the calls fill in where they say so.
+One call costs as much as one step of a small network, so that a row must not need several. A
+network is a tuple of arrays, one for each layer. The docstrings name the arrays that are written.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.compiled.jit import compiled
 from fenchel_stream.network.compiled.kernels import (
     _apply,
     _phi,
-    compiled,
     move_towards,
     score,
     w_step,
@@ -43,32 +44,32 @@ def outputs(activation: int, weights: tuple[Array, ...], a: Array) -> Array:
 
 @compiled
 def outputs_each(activation: int, stacks: tuple[Array, ...], a: Array, first: Array) -> Array:
-    """Return the outputs of several networks for the row `a`, behind those of the `first`.
+    """Return the outputs of several networks for the row `a`, behind the outputs `first`.
 
-    Their weights are stacks, by layer.
+    `stacks` holds the weights of the networks (networks x units x inputs) for each layer.
     """
     count = stacks[0].shape[0]
-    said = np.empty((1 + count, first.shape[0]), first.dtype)
-    said[0] = first
+    each = np.empty((1 + count, first.shape[0]), first.dtype)
+    each[0] = first
     for e in range(count):
         x = a
         for layer in range(len(stacks)):
             u = np.empty(stacks[layer].shape[1], a.dtype)
             _apply(stacks[layer][e], x, u)
             if layer == len(stacks) - 1:
-                said[e + 1] = u
+                each[e + 1] = u
             else:
                 x = _above(activation, u)
-    return said
+    return each
 
 
 @compiled
-def mean(shares: Array, said: Array) -> Array:
-    """Return the average of the rows `said` by `shares`."""
-    total = np.zeros(said.shape[1], said.dtype)
-    for e in range(said.shape[0]):
-        for i in range(said.shape[1]):
-            total[i] += shares[e] * said[e, i]
+def mean(shares: Array, each: Array) -> Array:
+    """Return the average of the rows `each`, weighted by `shares`."""
+    total = np.zeros(each.shape[1], each.dtype)
+    for e in range(each.shape[0]):
+        for i in range(each.shape[1]):
+            total[i] += shares[e] * each[e, i]
     return total
 
 
@@ -80,7 +81,7 @@ def averaged_outputs(
     shares: Array,
     a: Array,
 ) -> Array:
-    """Return what a network and its averages say together of the row `a`."""
+    """Return the common prediction of a network and its averages for the row `a`."""
     alone = outputs(activation, weights, a)
     return mean(shares, outputs_each(activation, stacks, a, alone))
 
@@ -93,20 +94,22 @@ def follow(
     steps: tuple[float, ...],
     target: Array,
     a: Array,
-    said: Array,
+    first: Array,
     weights: tuple[Array, ...],
     stacks: tuple[Array, ...],
     shares: Array,
 ) -> tuple[Array, Array, float]:
-    """Let averages score a row and take in the `weights` after it, in the memory of `stacks`.
+    """Score the network and its averages by a row, and move the averages towards `weights`.
+
+    `first` are the network's own outputs before the row, `weights` its weights after the row. The
+    averages in `stacks` are overwritten.
 
     Returns
     -------
     predicted, shares, level
-        What all said together before, where the network alone said `said`, and what
-        `kernels.score` returns.
+        The common prediction before the row, and what `kernels.score` returns.
     """
-    each = outputs_each(kinds[0], stacks, a, said)
+    each = outputs_each(kinds[0], stacks, a, first)
     predicted = mean(shares, each)
     moved, level = score(kinds[1], constants, usual, target, each, shares)
     for layer in range(len(weights)):
@@ -118,7 +121,7 @@ def follow(
 def forward(
     activation: int, weights: tuple[Array, ...], inputs: tuple[Array, ...], us: tuple[Array, ...]
 ) -> None:
-    """Fill in the outputs `us` of all layers and the `inputs` of all but the first."""
+    """Write the outputs `us` of all layers, and the `inputs` of all layers but the first."""
     for layer in range(len(weights)):
         _apply(weights[layer], inputs[layer], us[layer])
         if layer < len(weights) - 1:
@@ -147,10 +150,10 @@ def descend(
     sources: tuple[Array, ...],
     new_candidates: Array,
 ) -> None:
-    """Move all blocks of variables once, in the memory of the last five.
+    """Move the blocks of variables in the given order; the last five arguments are overwritten.
 
-    `blocks` has a row for each: whether it is of W, and its layer. There are no candidates where
-    gamma is fixed.
+    `blocks` has one row for each move: 1 for W or 0 for X, and the layer. `candidates` is empty
+    where gamma is fixed.
     """
     last, mixed = len(weights) - 1, candidates.shape[0] > 0
     alone = np.ones(1, shares.dtype)

@@ -1,8 +1,9 @@
-"""Averaged weights: what a network was over some time, as further experts for prediction.
+"""Averaged weights of a network, as further experts for prediction.
 
-Learning by exact steps follows each batch closely, its noise included. Averages of all weights over
-the last 100 and the last 1000 rows do not, and lag behind a change; so the network and its averages
-predict together, with shares that follow how well each does. Learning itself never looks at them.
+Exact steps follow each batch closely, its noise included. Averages of all weights over the last 100
+and the last 1000 rows follow the noise less, and a change of the stream later. So the network and
+its averages predict together, and the weight of each follows how well it predicts. Learning does
+not depend on the averages.
 """
 
 from __future__ import annotations
@@ -12,51 +13,50 @@ from math import exp
 
 import numpy as np
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array, append_to_each, as_array, namespace
-from fenchel_stream.network.compiled import kernels
-from fenchel_stream.network.compiled import rows as row_kernels
 from fenchel_stream.network.experts.shares import WORST, Experts
 from fenchel_stream.network.losses import Loss
 
 HORIZONS = (100, 1000)
-"""Rows that the averages look back on."""
+"""Number of rows that each average covers."""
 
 SCORED = 32
-"""So many rows of a batch decide on the shares: a forward pass of all would cost more than it
-tells."""
+"""At most this many rows of a batch are scored; more would cost time and change little."""
 
 SURPRISE = 3.0
-"""Where even the best expert's loss in a batch is so many times the usual one, the stream has
-changed: the network is about to learn that from the whole batch, its averages are not."""
+"""The stream has changed where even the best expert's loss is this multiple of the typical loss.
+
+The network learns the change from the whole batch; its averages do not."""
 
 FEW = 10
-"""Fewer rows may be outliers, and are no sign of a change."""
+"""A batch of fewer rows is no sign of a change: its rows may be outliers."""
 
 
 def sample(rows: int) -> slice:
-    """Return which of a batch's rows decide on shares."""
+    """Return which of a batch's rows are scored."""
     return slice(None, None, -(-rows // SCORED))
 
 
 class Averages(Experts):
-    """Averages of a network's weights; the first expert is the network as it is.
+    """Averages of a network's weights; the first expert is the network itself.
 
     Parameters
     ----------
     weights
-        Of the network's layers.
+        The network's weights, by layer.
 
     Attributes
     ----------
     weights
-        Of the layers (horizons x units x inputs).
+        The averages, by layer (horizons x units x inputs).
     learnt
-        Rows that the averages have seen.
+        Number of rows learnt.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fenchel_stream.network.experts.averages import Averages
+    >>> from fenchel_stream.network.experts import Averages
     >>> averages = Averages([np.zeros((1, 1))])
     >>> for w in (1.0, 2.0, 3.0):
     ...     averages.follow([np.full((1, 1), w)], rows=1)
@@ -70,44 +70,64 @@ class Averages(Experts):
         self.learnt = 0
 
     def score(self, loss: Loss, targets: Array, outputs: Array) -> Array:
-        """Move the shares by what each said of a batch; after a change trust the network alone."""
-        xp, usual = namespace(outputs), self.level
+        """Move the expert weights by a batch; after a change the network alone predicts."""
+        xp, typical_loss = namespace(outputs), self.typical_loss
         losses = super().score(loss, targets, outputs)
         if len(targets) >= FEW:
-            best = losses.clip(None, WORST * usual).mean(1).min()
-            alone = as_array(np.eye(len(self.shares))[0], like=self.shares)
-            self.shares = xp.where(best > SURPRISE * usual, alone, self.shares)
+            best = losses.clip(None, WORST * typical_loss).mean(1).min()
+            alone = as_array(np.eye(len(self.expert_weights))[0], like=self.expert_weights)
+            self.expert_weights = xp.where(
+                best > SURPRISE * typical_loss, alone, self.expert_weights
+            )
         return losses
 
     def follow(self, weights: Sequence[Array], rows: int) -> None:
-        """Take in the weights after a batch of `rows` rows; they weigh as much as its rows do."""
+        """Move the averages towards the network's weights after a batch of `rows` rows."""
         steps = self._steps(rows)
         for averages, w in zip(self.weights, weights, strict=True):
-            if namespace(w) is np:
-                kernels.move_towards(averages, w, steps)
+            if type(w) is np.ndarray:
+                compiled.kernels.move_towards(averages, w, steps)
                 continue
-            # Numbers and no array of them: to copy one to a GPU is to wait for it.
+            # Each step is a number and not an array: a copy to a GPU waits for the GPU.
             for average, step in zip(averages, steps, strict=True):
                 average.lerp_(w, step)
 
     def follow_row(
-        self, kinds: tuple[int, int], target: Array, a: Array, said: Array, weights: Sequence[Array]
+        self,
+        codes: tuple[int, int],
+        target: Array,
+        a: Array,
+        outputs: Array,
+        weights: Sequence[Array],
     ) -> Array:
-        """Do both for a row `a` (1 + inputs,), by compiled loops.
+        """Score the row `a` (1 + inputs,) and follow the weights after it, by compiled loops.
 
-        `kinds` are the codes of activation and loss, `said` is what the network said before, and
-        `weights` are its weights after the row. Return what all together said before.
+        Parameters
+        ----------
+        codes
+            Of the activation and of the loss.
+        target, a
+            Of the row.
+        outputs
+            The network's outputs before the row was learnt.
+        weights
+            The network's weights after the row was learnt.
+
+        Returns
+        -------
+        predicted
+            Outputs of the network and its averages together, before the row was learnt.
         """
-        predicted, self.shares, self.level = row_kernels.follow(
-            kinds, *self._row(), self._steps(1), target, a, said, tuple(weights),
-            tuple(self.weights), self.shares,
+        predicted, self.expert_weights, self.typical_loss = compiled.rows.follow(
+            codes, *self._row(), self._steps(1), target, a, outputs, tuple(weights),
+            tuple(self.weights), self.expert_weights,
         )  # fmt: skip
         return predicted
 
     def _steps(self, rows: int) -> tuple[float, ...]:
-        """Count rows; return how far each average goes towards the weights after them."""
+        """Count rows; return the step of each average towards the weights after them."""
         self.learnt += rows
-        # The plain average, until it would look back on more rows than the horizon.
+        # Until the horizon is reached, the average is the plain mean of all rows.
         return tuple([max(1.0 - exp(-rows / h), rows / self.learnt) for h in HORIZONS])
 
     def grow_inputs(self, columns: Array) -> None:
@@ -124,7 +144,7 @@ class Averages(Experts):
 
 
 def rescaled(w: Array, factor: Array, shift: Array) -> Array:
-    """Return output weights with which ``u`` is ``factor * u + shift``."""
+    """Return the output weights that turn every output ``u`` into ``factor * u + shift``."""
     w = w * as_array(factor, like=w)[:, None]
     w[..., 0] += as_array(shift, like=w)
     return w

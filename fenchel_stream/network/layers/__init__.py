@@ -1,4 +1,4 @@
-"""Layers as linear maps of what comes from below: the ``U_l`` of (10) and (11)."""
+"""Layers as linear maps of their input: the ``U_l`` of (10) and (11)."""
 
 from fenchel_stream.network.layers.average_pool2d import AveragePool2d
 from fenchel_stream.network.layers.chain import chained

@@ -1,22 +1,29 @@
-"""Average pooling, which has no weights: part of the map of the layer above it."""
+"""Average pooling: it has no weights, and is computed as a part of the layer above it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from operator import add
 
 import numpy as np
-import torch
 
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.network.arrays import Array, as_array, namespace, with_ones
+from fenchel_stream.network.arrays import (
+    Array,
+    as_array,
+    import_torch,
+    is_tensor,
+    namespace,
+    with_ones,
+)
 from fenchel_stream.network.layers.layer import Layer, LinearMap, Shape, size
 
 
 @dataclass(frozen=True)
 class AveragePool2d(LinearMap):
-    """The mean of each window of an image; windows do not overlap.
+    """The mean of each window of an image; windows do not overlap. PyTorch computes it.
 
     Parameters
     ----------
@@ -47,24 +54,25 @@ class AveragePool2d(LinearMap):
         if len(inputs) != 3:
             raise ConfigError(
                 f"pooling with windows of {window} takes images (height, width, channels); "
-                f"what comes in has shape {inputs}"
+                f"its input has shape {inputs}"
             )
         if self.window < 1 or inputs[0] % self.window or inputs[1] % self.window:
             raise ConfigError(f"windows of {window} do not fill an image of shape {inputs}")
+        import_torch("pooling")
         return replace(self, inputs=inputs)
 
     def forward(self, x: Array) -> Array:
         """Return the pooled images (samples x outputs) of `x` (samples x inputs)."""
         height, width, channels = self.outputs
-        # Sums of slices of whole rows take a third of the time of torch's own pooling.
-        tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
+        # Sums of slices of whole rows take a third of the time of PyTorch's own pooling.
+        tensor = x if is_tensor(x) else import_torch("pooling").from_numpy(x)
         rows = tensor.unflatten(1, (height, self.window, width * self.window * channels))
         columns = _sum(rows.unbind(2)).unflatten(2, (width, self.window, channels))
         pooled = _sum(columns.unbind(3)).flatten(1)
         return as_array(pooled * self.window**-2.0, like=x)
 
     def adjoint(self, g: Array) -> Array:
-        """Return the gradient in ``X`` (samples x inputs), from that in the pooled images."""
+        """Return the gradient in ``X`` for the gradient `g` in the pooled images."""
         height, width, channels = self.outputs
         repeat = namespace(g).concatenate
         x = (g * self.window**-2.0).reshape(len(g), height, width, channels)
@@ -72,8 +80,8 @@ class AveragePool2d(LinearMap):
         return repeat([rows] * self.window, -1).reshape(len(g), -1)
 
 
-def _sum(slices: Sequence[torch.Tensor]) -> torch.Tensor:
-    return reduce(torch.add, slices)
+def _sum(slices: Sequence[Array]) -> Array:
+    return reduce(add, slices)
 
 
 class Pooled(Layer):
@@ -116,10 +124,6 @@ class Pooled(Layer):
     def weight_gradient(self, g: Array, a: Array) -> Array:
         layer, a = self.reduced(a)
         return layer.weight_gradient(g, a)
-
-    def design(self, a: Array) -> Array:
-        layer, a = self.reduced(a)
-        return layer.design(a)
 
     def gram(self, a: Array) -> Array:
         layer, a = self.reduced(a)

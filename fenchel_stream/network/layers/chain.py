@@ -1,4 +1,4 @@
-"""Layers one above the other."""
+"""Layers one above the other: each is bound to the output of the layer below."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fenchel_stream.network.layers.layer import Layer, LinearMap, Shape, is_coun
 
 
 def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
-    """Return the layers, each bound to the shape of what comes from below.
+    """Return the layers, each bound to the shape of its input.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     Raises
     ------
     ConfigError
-        A layer does not fit onto the one below, or the last is not dense.
+        A layer does not fit onto the layer below, or the last is not dense.
 
     Examples
     --------
@@ -42,25 +42,25 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     given = layers
     if not isinstance(given, Sequence) or not given or not isinstance(layers[-1], Dense):
         raise ConfigError(f"layers are a list whose last is dense, as Dense(10); got {layers!r}")
-    found: list[Layer] = []
-    waiting: list[AveragePool2d] = []
+    bound: list[Layer] = []
+    pools: list[AveragePool2d] = []
     for number, layer in enumerate(layers):
         if isinstance(layer, AveragePool2d):
-            waiting.append(layer)
+            pools.append(layer)
             continue
         if not isinstance(layer, Layer):
             raise ConfigError(
                 f"layer {number} is neither a layer with weights, as Dense(10), nor a pooling: "
                 f"{layer!r}"
             )
-        for pool in reversed(waiting):
-            layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with what stands below it
-        waiting = []
+        for pool in reversed(pools):
+            layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with the pooling below it
+        pools = []
         try:
-            found.append(layer.bound(inputs))
+            bound.append(layer.bound(inputs))
         except ConfigError as error:
             raise ConfigError(f"layer {number}: {error}") from error
-        inputs = found[-1].outputs
+        inputs = bound[-1].outputs
         if not size(inputs) and number + 1 < len(layers):
             raise ConfigError(f"layer {number} has no units: {layer!r}")
-    return found
+    return bound

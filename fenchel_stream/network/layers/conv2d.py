@@ -1,32 +1,33 @@
-"""A convolution (10), its design matrix by unfolding (11), and its norm."""
+"""A convolution (10), its Gram matrix by unfolding (11), and a bound of its norm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-import torch
-from torch.nn.functional import conv2d, conv_transpose2d, pad
-from torch.nn.grad import conv2d_weight
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.network.arrays import Array, as_array
+from fenchel_stream.network.arrays import Array, as_array, import_torch, is_tensor
 from fenchel_stream.network.layers.layer import Layer, Shape, is_count, size
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 CHUNK = 1 << 22
-"""Elements of the design matrix that exist at a time when its Gram matrix is summed."""
+"""Elements of the unfolded input that exist at a time when the Gram matrix is summed."""
 
 
 @dataclass(frozen=True)
 class Conv2d(Layer):
     """A two-dimensional convolution with zero padding, over all channels.
 
-    Torch computes it, for arrays too: they share their memory. Where the stride leaves a
-    remainder, the last rows and columns are not seen, as is usual.
+    PyTorch computes it, for NumPy arrays too, whose memory it shares. Where the stride leaves a
+    remainder, the last rows and columns are ignored, as is usual.
 
     Parameters
     ----------
     channels
-        Channels that go out.
+        Number of output channels.
     kernel
         Height and width of the window.
     stride
@@ -41,9 +42,8 @@ class Conv2d(Layer):
     >>> layer = Conv2d(6, 5, padding=2).bound((28, 28, 1))
     >>> layer.outputs, layer.weight_shape
     ((28, 28, 6), (6, 26))
-    >>> a = np.ones((3, 1 + 28 * 28))
-    >>> layer.design(a).shape
-    (2352, 26)
+    >>> layer.forward(np.ones((3, 1 + 28 * 28)), np.ones((6, 26))).shape
+    (3, 4704)
     """
 
     channels: int
@@ -67,7 +67,7 @@ class Conv2d(Layer):
         if len(inputs) != 3:
             raise ConfigError(
                 f"a convolution with a window of {window} takes images (height, width, channels); "
-                f"what comes in has shape {inputs}"
+                f"its input has shape {inputs}"
             )
         positive = self.channels, self.kernel, self.stride
         if not all(is_count(number, 1) for number in positive) or not is_count(self.padding):
@@ -81,6 +81,7 @@ class Conv2d(Layer):
                 f"a window of {window} does not fit into an image of shape {inputs} "
                 f"with {self.padding} zeros on each side"
             )
+        import_torch("a convolution")
         return layer
 
     @property
@@ -91,33 +92,33 @@ class Conv2d(Layer):
         return size(self.inputs)
 
     def forward(self, a: Array, w: Array) -> Array:
-        kernel = self._kernel(w[:, 1:]).contiguous(memory_format=torch.channels_last)
+        kernel = _channels_last(self._kernel(w[:, 1:]))
         biases = _tensor(w[:, 0])
-        u = conv2d(self._images(a), kernel, biases, self.stride, self.padding)
+        u = _functions().conv2d(self._images(a), kernel, biases, self.stride, self.padding)
         return _rows(u, like=a)
 
     def adjoint(self, g: Array, weights: Array) -> Array:
-        # This order of memory is the one in which torch's transposed convolution is fast.
+        # In this order of memory PyTorch's transposed convolution is fast.
         gradient = _channels_first(_tensor(g), self.outputs).contiguous()
         kernel = self._kernel(weights).contiguous()
         return _rows(self._transposed(gradient, kernel), like=g)
 
-    def _transposed(self, gradient: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    def _transposed(self, gradient: Tensor, kernel: Tensor) -> Tensor:
         lengths = zip(self.inputs[:2], self.outputs, strict=False)
-        unseen = [n + 2 * self.padding - (p - 1) * self.stride - self.kernel for n, p in lengths]
-        return conv_transpose2d(
-            gradient, kernel, None, self.stride, self.padding, output_padding=unseen
+        ignored = [n + 2 * self.padding - (p - 1) * self.stride - self.kernel for n, p in lengths]
+        u: Tensor = _functions().conv_transpose2d(
+            gradient, kernel, None, self.stride, self.padding, output_padding=ignored
         )
+        return u
 
     def weight_gradient(self, g: Array, a: Array) -> Array:
         images, gradient = self._images(a), _channels_first(_tensor(g), self.outputs)
         shape = (self.channels, images.shape[1], self.kernel, self.kernel)
-        kernel = conv2d_weight(images, shape, gradient, self.stride, self.padding)
+        grad = import_module("torch.nn.grad")
+        kernel = grad.conv2d_weight(images, shape, gradient, self.stride, self.padding)
         biases = gradient.sum((0, 2, 3))[:, None]
+        torch = import_torch("a convolution")
         return as_array(torch.cat([biases, _rows(kernel, like=kernel)], 1), like=a)
-
-    def design(self, a: Array) -> Array:
-        return as_array(self._unfolded(self._images(a)), like=a)
 
     def gram(self, a: Array) -> Array:
         images = self._images(a)
@@ -129,7 +130,7 @@ class Conv2d(Layer):
         images = self._images(a)
         places = images.new_ones((1, 1, *self.outputs[:2]))
         window = images.new_ones((1, 1, self.kernel, self.kernel))
-        times = self._transposed(places, window)  # how often the windows meet each pixel
+        times = self._transposed(places, window)  # In how many windows each pixel is.
         squares = (images * images).sum((0, 1))
         return as_array((squares * times).sum() + len(images) * places.numel(), like=a)
 
@@ -142,8 +143,8 @@ class Conv2d(Layer):
         """
         height, width, _ = self.inputs
         grid = (height + 2 * self.padding, width + 2 * self.padding)
-        kernel = self._kernel(weights).double()  # where high powers do not overflow
-        matrices = torch.fft.rfft2(kernel, grid).permute(2, 3, 0, 1)
+        kernel = self._kernel(weights).double()  # High powers overflow in single precision.
+        matrices = import_torch("a convolution").fft.rfft2(kernel, grid).permute(2, 3, 0, 1)
         wide = matrices.shape[2] < matrices.shape[3]
         gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
         gram = gram @ gram
@@ -151,26 +152,25 @@ class Conv2d(Layer):
         bound = (gram.abs() ** 2).sum((-2, -1)).amax() ** 0.125
         return as_array(bound, like=weights)
 
-    def _images(self, a: Array) -> torch.Tensor:
+    def _images(self, a: Array) -> Tensor:
         """Return the images of `a` (samples x channels x height x width)."""
-        images = _channels_first(_tensor(a)[:, 1:], self.inputs)
-        # So that what torch returns has its channels last, too, and need not be turned.
-        return images.contiguous(memory_format=torch.channels_last)
+        # The results then have their channels last too, and need not be reordered.
+        return _channels_last(_channels_first(_tensor(a)[:, 1:], self.inputs))
 
-    def _kernel(self, weights: Array) -> torch.Tensor:
+    def _kernel(self, weights: Array) -> Tensor:
         shape = (self.kernel, self.kernel, self.inputs[-1])
         return _channels_first(_tensor(weights), shape)
 
-    def _unfolded(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the design matrix (11): of each place its window, behind a one."""
+    def _unfolded(self, images: Tensor) -> Tensor:
+        """Return the unfolded input (11): for each place one row, a one and its window."""
         x = images.permute(0, 2, 3, 1)
         if self.padding:
-            x = pad(x, (0, 0, *[self.padding] * 4))
+            x = _functions().pad(x, (0, 0, *[self.padding] * 4))
         samples, down, along, across = x.stride()
         height, width, _ = self.outputs
         rows = x.new_empty((len(x), height, width, self.weight_shape[1]))
         rows[..., 0] = 1.0
-        # A window's row is one piece of memory for all channels, in the images and in the matrix.
+        # One line of a window, with all its channels, is contiguous in the images and in the rows.
         run = self.kernel * x.shape[-1]
         windows = x.as_strided(
             (len(x), height, width, self.kernel, run),
@@ -181,25 +181,35 @@ class Conv2d(Layer):
         return rows.flatten(0, 2)
 
 
-def _tensor(x: Array) -> torch.Tensor:
-    """Return `x` as a tensor, of an array one that shares its memory."""
-    return x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
+def _functions() -> Any:
+    return import_torch("a convolution").nn.functional
 
 
-def _square(rows: torch.Tensor) -> torch.Tensor:
-    """Return ``A^T A``; on the CPU NumPy's, which computes one half of it only."""
+def _tensor(x: Array) -> Tensor:
+    """Return `x` as a tensor; a tensor made of an array shares its memory."""
+    tensor: Tensor = x if is_tensor(x) else import_torch("a convolution").from_numpy(x)
+    return tensor
+
+
+def _square(rows: Tensor) -> Tensor:
+    """Return ``A^T A``; on the CPU by NumPy, which computes one half of it only."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     array = rows.numpy()
-    return torch.from_numpy(array.T @ array)
+    return _tensor(array.T @ array)
 
 
-def _channels_first(rows: torch.Tensor, shape: Shape) -> torch.Tensor:
+def _channels_last(images: Tensor) -> Tensor:
+    """Return images whose memory has the channels last; the axes stay."""
+    return images.contiguous(memory_format=import_torch("a convolution").channels_last)
+
+
+def _channels_first(rows: Tensor, shape: Shape) -> Tensor:
     """Return rows as images (samples x channels x height x width), in the same memory."""
-    images: torch.Tensor = rows.unflatten(1, shape)
+    images: Tensor = rows.unflatten(1, shape)
     return images.permute(0, 3, 1, 2)
 
 
-def _rows(x: torch.Tensor, like: Array) -> Array:
+def _rows(x: Tensor, like: Array) -> Array:
     """Return images (samples x channels x height x width) as rows again."""
     return as_array(x.permute(0, 2, 3, 1).flatten(1), like=like)

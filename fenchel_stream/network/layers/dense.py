@@ -13,13 +13,13 @@ from fenchel_stream.network.layers.layer import Layer, Shape, is_count, size
 class Dense(Layer):
     """``U = [1, X] W^T``.
 
-    Images are flattened. Weights alone say how large the layer is once it learns, so that it can
-    grow.
+    Images are flattened. Once the layer learns, only its weights say how large it is: the layer
+    can grow.
 
     Parameters
     ----------
     units
-        Outputs at the start.
+        Number of outputs at the start.
 
     Examples
     --------
@@ -61,9 +61,6 @@ class Dense(Layer):
 
     def weight_gradient(self, g: Array, a: Array) -> Array:
         return g.mT @ a
-
-    def design(self, a: Array) -> Array:
-        return a
 
     def gram(self, a: Array) -> Array:
         return a.T @ a

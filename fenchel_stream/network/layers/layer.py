@@ -1,4 +1,4 @@
-"""What a layer is to the solvers: a map that is linear in its input, and linear in its weights."""
+"""Base classes of layers: maps that are linear in their input, and linear in their weights."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ import numpy as np
 from fenchel_stream.network.arrays import Array
 
 Shape: TypeAlias = tuple[int, ...]
-"""Of one sample: (units,), or (height, width, channels) of an image."""
+"""Shape of one sample: (units,), or (height, width, channels) of an image."""
 
 
 class LinearMap(ABC):
-    """Something linear between two shapes, with weights (`Layer`) or without (`AveragePool2d`)."""
+    """A linear map between two shapes, with weights (`Layer`) or without (`AveragePool2d`)."""
 
     inputs: Shape
-    """Shape of what comes in, once `bound` to it."""
+    """Shape of the input; () before the map is `bound` to one."""
 
     @property
     @abstractmethod
     def outputs(self) -> Shape:
-        """Shape of what goes out."""
+        """Shape of the output."""
 
     @abstractmethod
     def bound(self, inputs: Shape) -> LinearMap:
-        """Return this map of inputs of a given shape.
+        """Return this map for inputs of a given shape.
 
         Raises
         ------
         ConfigError
-            It does not fit them; the message names both shapes.
+            The map does not fit them; the message names both shapes.
         """
 
 
 class Layer(LinearMap):
     """A linear map ``U = A(X) W^T`` with a design matrix ``A(X)`` that is linear in ``X``.
 
-    Samples are rows. The input of every layer is ``a = [1, X]``, with its image, if it is one,
-    flattened in the order height, width, channels; ``W`` is units x (1 + inputs of one unit) with
-    the biases first.
+    Samples are rows. The input of every layer is ``a = [1, X]``; images are flattened in the order
+    height, width, channels. ``W`` is units x (1 + inputs of one unit), with the biases first.
 
-    To add a layer, write one subclass. Where the rows of ``A(X)`` are those of ``X`` it is a
-    `Dense`; a convolution has one row for each place of each image.
+    To add a layer, write one subclass. In a dense layer ``A(X)`` has one row for each sample; in a
+    convolution it has one row for each place of each image.
     """
 
     compiled = False
-    """Whether `kernels` have a form of it for single rows."""
+    """Whether the compiled loops for single rows have a form of it."""
     shares_weights = False
     """Whether the design matrix has several rows for each sample."""
 
@@ -64,16 +63,16 @@ class Layer(LinearMap):
     def first_weights(self, rng: np.random.Generator) -> Array:
         """Return Xavier weights with biases of 0 (Glorot & Bengio, 2010)."""
         units, inputs = self.weight_shape[0], self.weight_shape[1] - 1
-        # An input number meets every unit, in a convolution once at each place of the window.
-        met = units * inputs // max(self.inputs[-1], 1)
-        limit = sqrt(6.0 / max(inputs + met, 1))
+        # Each input number enters every unit, in a convolution once for each place of the window.
+        outgoing = units * inputs // max(self.inputs[-1], 1)
+        limit = sqrt(6.0 / max(inputs + outgoing, 1))
         w = np.zeros(self.weight_shape)
         w[:, 1:] = rng.uniform(-limit, limit, (units, inputs))
         return w
 
     @abstractmethod
     def n_inputs(self, w: Array) -> int:
-        """Return how many numbers one sample has."""
+        """Return the number of inputs of one sample, for weights `w`."""
 
     @abstractmethod
     def forward(self, a: Array, w: Array) -> Array:
@@ -81,18 +80,14 @@ class Layer(LinearMap):
 
     @abstractmethod
     def adjoint(self, g: Array, weights: Array) -> Array:
-        """Return the gradient in ``X`` (samples x inputs), from that in ``U``.
+        """Return the gradient in ``X`` (samples x inputs) for the gradient `g` in ``U``.
 
-        `weights` are those without biases.
+        `weights` have no column of biases.
         """
 
     @abstractmethod
     def weight_gradient(self, g: Array, a: Array) -> Array:
-        """Return the gradient in ``W``, ``G^T A``, from that in ``U``."""
-
-    @abstractmethod
-    def design(self, a: Array) -> Array:
-        """Return ``A(X)``, one row for each unit's place in each sample."""
+        """Return the gradient ``G^T A`` in ``W`` for the gradient `g` in ``U``."""
 
     @abstractmethod
     def gram(self, a: Array) -> Array:
@@ -106,15 +101,15 @@ class Layer(LinearMap):
     def norm_bound(self, weights: Array) -> Array:
         """Return an upper bound of the squared norm of the map from ``X`` to ``U``.
 
-        `weights` are those without biases.
+        `weights` have no column of biases.
         """
 
     def reduced(self, a: Array) -> tuple[Layer, Array]:
-        """Return the layer and its input with what needs no weights already applied."""
+        """Return the part of the layer that has weights, and its input for the input `a`."""
         return self, a
 
     def spread(self, g: Array) -> Array:
-        """Return the gradient in ``X`` from that in the `reduced` input, both without the ones."""
+        """Return the gradient in ``X`` for the gradient `g` in the `reduced` input."""
         return g
 
 
@@ -124,5 +119,5 @@ def is_count(number: Any, least: int = 0) -> bool:
 
 
 def size(shape: Shape) -> int:
-    """Return how many numbers a sample of `shape` has."""
+    """Return the number of elements of a sample of `shape`."""
     return prod(shape)

@@ -1,4 +1,4 @@
-"""The two convex sub-problems of block-coordinate descent, and the term that both descend on."""
+"""The two convex sub-problems of block-coordinate descent, and the terms that they share."""
 
 from fenchel_stream.network.solvers.exact import (
     cross_entropy_features,

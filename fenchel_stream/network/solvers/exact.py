@@ -1,10 +1,10 @@
-"""The X-sub-problems that the paper names, solved to a tolerance.
+"""The X-sub-problems (14)-(16), solved to a tolerance.
 
-Training takes a few steps of `x_update` towards each solution; these go all the way, for those who
-want the sub-problem itself. The steps are the same, extrapolated: with ``q = mu / (mu + M)`` the
-next begins at ``S + (1 - sqrt q) / (1 + sqrt q) (S - S_before)``. There is no proof that this
-converges for activations that bend, so a step that raises the objective is taken back, and goes on
-without extrapolation, which cannot.
+Training takes a few steps of `x_update` towards each solution; the functions here solve the
+sub-problem itself. They take the same steps with extrapolation: with ``q = mu / (mu + M)`` the next
+step begins at ``S + (1 - sqrt q) / (1 + sqrt q) (S - S_before)``. For activations that bend there
+is no proof that this converges. So a step that raises the objective is undone and taken again
+without extrapolation, which never raises it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def solve_x(
     term
         The function ``h``.
     activation
-        Whose ``F`` it is.
+        The activation of the layer below, whose pair has ``F``.
     mu
         Weight lambda of the layer below.
     u
@@ -47,7 +47,7 @@ def solve_x(
     tolerance
         Stop when a step moves nothing by more than this, relative to the largest pre-activation.
     iterations
-        Stop after so many, anyway.
+        The largest number of steps.
     layer
         The layer above.
     """
@@ -65,12 +65,12 @@ def solve_x(
         start = s + momentum * (s - before)
         a = with_ones(activation.phi(start))
         new, _, out = x_update(term, activation, mu, u, start, a, w, layer.forward(a, w), 1, layer)
-        found = value(new, out)
-        if found > lowest and before is not s:
+        reached = value(new, out)
+        if reached > lowest and before is not s:
             before = s
             continue
         moved = float(abs(new - start).max())
-        before, s, lowest = s, new, min(found, lowest)
+        before, s, lowest = s, new, min(reached, lowest)
         if moved <= tolerance * (1.0 + float(abs(s).max())):
             break
     return activation.phi(s)

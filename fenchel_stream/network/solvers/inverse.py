@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import numpy as np
-import torch
-from scipy.linalg import lapack
 
+from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array, namespace
-from fenchel_stream.network.compiled import kernels
 
 
 class Factors:
-    """Cholesky factors of a stack of matrices, which stand for their inverses in products.
+    """Cholesky factors of a stack of matrices, which stand for the inverses in products.
 
-    A candidate's weights are a few rows: to solve for those, some times over, takes less than to
-    invert the matrix first, which is two thirds of the work.
+    To invert a matrix is two thirds of the work. A candidate has few rows of weights: to solve for
+    these rows, several times, is less work than the inverse.
 
     Parameters
     ----------
@@ -34,10 +35,10 @@ class Factors:
 
     def __init__(self, factors: Sequence[Array]) -> None:
         self.factors = factors
-        self._solve = lapack.get_lapack_funcs("potrs", (factors[0],))
+        (self._solve,) = _lapack(("potrs",), factors[0].dtype)
 
     def __matmul__(self, b: Array) -> Array:
-        """Return the inverses times `b`, a matrix for each (k x n x columns)."""
+        """Return each inverse times its matrix in `b` (k x n x columns)."""
         pairs = zip(self.factors, b, strict=True)
         return np.array([self._solve(factor, one, lower=True)[0] for factor, one in pairs])
 
@@ -45,12 +46,12 @@ class Factors:
 def inverse_spd(h: Array) -> Array | Factors:
     """Invert a symmetric positive definite matrix, or a stack of them.
 
-    On CUDA nothing waits for the result: the factorisation's status is not read.
+    On a GPU nothing waits for the result: the status of the factorisation is not read.
 
     Returns
     -------
     inverse
-        What can be multiplied from the right: of a stack of NumPy matrices its `Factors`.
+        An object that can be multiplied from the right: for a stack of NumPy matrices, `Factors`.
 
     Examples
     --------
@@ -59,13 +60,20 @@ def inverse_spd(h: Array) -> Array | Factors:
     >>> (inverse_spd(np.array([[2.0, 1.0], [1.0, 2.0]])) * 3).round(12).tolist()
     [[2.0, -1.0], [-1.0, 2.0]]
     """
-    if namespace(h) is torch:
+    if type(h) is not np.ndarray:
+        torch = namespace(h)
         return torch.cholesky_inverse(torch.linalg.cholesky_ex(h).L)
-    factorise, invert = lapack.get_lapack_funcs(("potrf", "potri"), (h,))
-    # By Cholesky's factor, in half the time of NumPy's inverse, which takes any matrix.
-    found = [factorise(one.T, lower=True, clean=False) for one in h.reshape(-1, *h.shape[-2:])]
-    if any(failed for _, failed in found):  # by rounding, or by numbers that are not finite
+    factorise, invert = _lapack(("potrf", "potri"), h.dtype)
+    # Cholesky's factorisation takes half the time of NumPy's inverse, which is for any matrix.
+    pairs = [factorise(one.T, lower=True, clean=False) for one in h.reshape(-1, *h.shape[-2:])]
+    if any(failed for _, failed in pairs):  # By rounding, or by numbers that are not finite.
         return np.linalg.inv(h)
     if h.ndim == 3:
-        return Factors([factor for factor, _ in found])
-    return kernels.mirrored(invert(found[0][0], lower=True)[0])
+        return Factors([factor for factor, _ in pairs])
+    return compiled.kernels.mirrored(invert(pairs[0][0], lower=True)[0])
+
+
+@cache
+def _lapack(names: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
+    """Return functions of LAPACK, which SciPy takes a second to import."""
+    return import_module("scipy.linalg.lapack").get_lapack_funcs(names, dtype=dtype)

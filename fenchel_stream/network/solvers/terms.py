@@ -1,7 +1,8 @@
-"""What a layer's pre-activation ``U`` is pulled towards: the next X-variable, or the targets.
+"""Terms of the objective in a layer's pre-activation ``U``, for hidden layers and for the outputs.
 
-Both sub-problems descend on the same smooth convex function of ``U``: as a function of ``W`` it
-is the W-step's (17)-(20), as a function of ``X`` the X-step's (14)-(16).
+A term is a smooth convex function of ``U``. It is small where ``U`` produces the X-variable of the
+next layer, or the targets. As a function of ``W`` it is minimised by the W-step (17)-(20), as a
+function of ``X`` by the X-step (14)-(16).
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ p x p matrix. In the *dual* form ``W = W~ + Q^T A`` with one row of ``Q`` per sa
 where ``tau = 2 (gamma + rho) / c``, ``U~ = A W~^T`` and ``W~ = gamma W0 / (gamma + rho)`` is the
 centre of both quadratic terms. An iteration then costs m^2 q operations and never touches ``W``.
 
-Of a convolution ``A`` is the unfolded input (11), far longer than it is wide: the primal form is
-taken, and ``A`` itself is needed for its Gram matrix only.
+In a convolution ``A`` is the unfolded input (11), which has far more rows than columns: the primal
+form is used, and ``A`` itself is needed for its Gram matrix only.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from fenchel_stream.network.solvers.inverse import Factors, inverse_spd
 from fenchel_stream.network.solvers.terms import Term
 
 DENSE = Dense(0)
-"""Any dense layer: its weights say how large it is."""
+"""A dense layer of any size: the weights say how large it is."""
 
 
 @dataclass(slots=True)
 class ProximalMetric:
-    """What a W-step needs of its input ``A``: computed once, kept as long as ``A`` stays.
+    """The factorised metric of a W-step: computed once, and valid as long as its input ``A`` stays.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class ProximalMetric:
     gram
         ``A A^T`` in the dual form, ``A^T A`` in the primal form.
     inverse
-        ``(gram + tau I)^-1``; of several ``tau``, a stack, or what stands for it.
+        ``(gram + tau I)^-1``; for several ``tau``, a stack of inverses or their `Factors`.
     tau
         ``2 (gamma + rho) / c``.
     shrink
         ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``. None
         without decay.
     dual
-        Which form.
+        Whether the step has the dual form.
     """
 
     layer: Layer
@@ -83,7 +83,7 @@ class ProximalMetric:
         dual
             Force the dual or the primal form of a dense layer's matrix.
         layer
-            The layer whose input it is.
+            The layer whose input `a` is.
         """
         tau = weight + decay
         shrink = weight / tau if decay else None
@@ -137,5 +137,5 @@ def w_update(
     q = inverse @ (u - base - scale * term.gradient(u))
     u = base + gram @ q
     w = q.mT @ a
-    w += w0  # where the product is, which saves a pass over fresh memory
+    w += w0  # In place, which saves a pass over new memory.
     return w, u

@@ -66,8 +66,8 @@ def x_update(
     m = activation.curvature * term.curvature * layer.norm_bound(weights)
     keep = m / (mu + m)
     weights = weights / (mu + m)
-    # S = U + (its distance at the start, fading) + what came from above. The last is kept where
-    # the layer begins to have weights: below a pooling it would be several times as large.
+    # S = U + (S - U at the start, which fades) + the sum of the gradients from above. That sum is
+    # kept behind a pooling, where it is several times smaller than before it.
     away = None if s is u_below else s - u_below
     core, _ = layer.reduced(a[:1])
     moved: Array = 0.0
