@@ -34,8 +34,9 @@ from typing import Any
 import msgspec
 from markdown_it import MarkdownIt
 
-from fenchel_stream.cli import _parser, main
-from fenchel_stream.cli.run import configuration
+from fenchel_stream.cli import main
+from fenchel_stream.cli.configuration import configuration
+from fenchel_stream.cli.parser import make_parser
 from fenchel_stream.runner.config import Config, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,7 +183,7 @@ def _run_command(words: list[str]) -> None:
 
 def _run_ours(arguments: list[str]) -> None:
     if any(PLACEHOLDER.fullmatch(word) for word in arguments):
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         configured = arguments[0] in {"run", "check"}
         if configured and (options.config is None or options.config.exists()):
             configuration(options)
