@@ -1,111 +1,136 @@
-"""Arrays and tensors, bit by bit, in the memory layout they had and sharing what they shared."""
+"""NumPy arrays and torch's tensors, bit by bit. torch is not imported unless a state needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import re
+import sys
+from importlib import import_module
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.atoms import PLAIN_DTYPES
-from fenchel_stream.state.kind import LATER, Kind, Node
-from fenchel_stream.state.memory import byte_tensor, data_of
-
-if TYPE_CHECKING:
-    from fenchel_stream.state.packer import Packer
-    from fenchel_stream.state.restorer import Restorer
+from fenchel_stream.state.kind import Counterpart, Kind, Node, Packing, Restoring
 
 
 class Arrays(Kind):
     """NumPy arrays of numbers, times and text, and dense tensors that hold no gradient.
 
-    Strides are part of the state: a matrix product may round differently in another layout.
+    The order of the axes in memory stays: a matrix product may round differently in another. Each
+    array gets memory of its own, without gaps.
     """
 
     tag = "array"
 
     def holds(self, obj: Any, allow: tuple[str, ...]) -> bool:
         if type(obj) is np.ndarray:
-            return obj.dtype.kind in f"{PLAIN_DTYPES}SU"
+            return is_plain(obj.dtype) or obj.dtype.kind in "SU"
+        torch = sys.modules.get("torch")  # only then can a value be one of its
         return (
-            type(obj) is torch.Tensor
+            torch is not None
+            and type(obj) is torch.Tensor
             and obj.layout is torch.strided
             and not (obj.requires_grad or obj.is_conj() or obj.is_neg() or obj.is_quantized)
         )
 
-    def pack(self, obj: Any, path: str, packer: Packer) -> Node:
-        if isinstance(obj, np.ndarray):
-            return {"numpy": obj.dtype.str, "shape": obj.shape, "strides": obj.strides}
-        dtype = str(obj.dtype).removeprefix("torch.")
-        return {"torch": dtype, "shape": tuple(obj.shape), "strides": obj.stride()}
+    def pack(self, obj: Any, path: str, packing: Packing) -> Node:
+        numpy = isinstance(obj, np.ndarray)
+        library, dtype = ("numpy", obj.dtype.str) if numpy else ("torch", torch_name(obj.dtype))
+        node = {library: dtype, "shape": list(obj.shape), "data": packing.add_array(obj, path)}
+        strides = obj.strides if numpy else obj.stride()
+        axes = sorted(range(obj.ndim), key=lambda axis: -abs(strides[axis]))
+        return node if axes == list(range(obj.ndim)) else {**node, "axes": axes}
 
-    def children(self, node: Node, fresh: Any, restorer: Restorer) -> Iterator[tuple[Any, Any]]:
-        yield node.get("owner"), None
-
-    def start(self, node: Node, number: int, restorer: Restorer) -> Any:
-        if "owner" in node:
-            return LATER
-        shape, strides = tuple(node["shape"]), tuple(node["strides"])
-        data = restorer.arrays[node["data"]]
+    def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
+        data = restoring.arrays[node["data"]]
+        fits = list(data.shape) == node["shape"]
         if "numpy" in node:
-            dtype = _numpy_dtype(node)
-            _check(node, data.dtype == dtype and data.shape == shape)
-            array = _empty_strided(shape, dtype, strides)
-            array[...] = data
-            return array
-        torch_dtype = _torch_dtype(node)
-        stand_in = data_of(torch.empty(0, dtype=torch_dtype))
-        _check(node, data.dtype == stand_in.dtype and data.shape == shape)
-        device = _device(node, number, restorer)
-        tensor = torch.empty_strided(shape, strides, dtype=torch_dtype, device=device)
-        return tensor.copy_(torch.tensor(data).view(torch_dtype))
-
-    def build(self, node: Node, number: int, restorer: Restorer) -> Any:
-        shape, strides, offset = tuple(node["shape"]), tuple(node["strides"]), node["offset"]
-        memory = byte_tensor(restorer.value(node["owner"]))
-        if "numpy" in node:
-            buffer: Any = memory.numpy()
-            return np.ndarray(shape, _numpy_dtype(node), buffer, offset, strides)
-        view = torch.empty(0, dtype=_torch_dtype(node), device=memory.device)
-        storage: Any = memory.untyped_storage()
-        return view.set_(storage, offset // view.element_size(), shape, strides)
+            _check(node, fits and data.dtype.str == node["numpy"] and self.holds(data, ()))
+            return _laid_out(data, node)
+        torch, dtype = import_torch(), torch_dtype(node["torch"])
+        _check(node, fits and data.dtype == data_of(torch.empty(0, dtype=dtype)).dtype)
+        device = at.fresh.device if isinstance(at.fresh, torch.Tensor) else at.device or "cpu"
+        return torch.from_numpy(_laid_out(data, node)).view(dtype).to(device)
 
 
-def _empty_strided(shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...]) -> Any:
-    """Return a new array whose memory is laid out as `strides` say, gaps included."""
-    plain = np.empty(shape, dtype)
-    if plain.strides == strides or not plain.size:
-        return plain
-    reach = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
-    start = -sum(r for r in reach if r < 0)
-    size = start + sum(r for r in reach if r > 0) + plain.itemsize
-    return np.ndarray(shape, dtype, np.empty(size, np.uint8).data, start, strides)
+def data_of(array: Any) -> NDArray[Any]:
+    """Return an array or a tensor as NumPy's; types that NumPy lacks as integers of the same bits.
+
+    Examples
+    --------
+    >>> data_of(np.arange(2))
+    array([0, 1])
+    """
+    if isinstance(array, np.ndarray):
+        return array
+    torch, host = import_torch(), array.cpu()
+    try:
+        return np.asarray(host.numpy())
+    except TypeError:
+        bits = {1: torch.uint8, 2: torch.int16}[host.element_size()]
+        return np.asarray(host.view(bits).numpy())
 
 
-def _device(node: Node, number: int, restorer: Restorer) -> str:
-    fresh = restorer.fresh[number]
-    if "host" in node:
-        return "cpu"
-    if isinstance(fresh, torch.Tensor):
-        return str(fresh.device)
-    return restorer.devices[number] or "cpu"
+def array_name(path: str) -> str:
+    """Return `path` as the name of a file.
+
+    Examples
+    --------
+    >>> array_name("model.scale['a b']")
+    "model.scale['a_b']"
+    """
+    return re.sub(r"[^\w.\[\]'-]+", "_", path)[:100] or "array"
 
 
-def _numpy_dtype(node: Node) -> np.dtype[Any]:
-    dtype = np.dtype(node["numpy"])
-    _check(node, dtype.kind in f"{PLAIN_DTYPES}SU")
+def is_plain(dtype: np.dtype[Any]) -> bool:
+    """Say whether values of a NumPy type are their bytes."""
+    return dtype.kind in "biufcmM"
+
+
+def import_torch() -> Any:
+    """Return torch.
+
+    Raises
+    ------
+    CheckpointError
+        It is not installed.
+    """
+    try:
+        return import_module("torch")
+    except ImportError as error:
+        raise CheckpointError(
+            "the state holds tensors of torch, which is not installed: "
+            "pip install 'fenchel-stream[torch]'"
+        ) from error
+
+
+def torch_name(value: Any) -> str:
+    """Return the name of a torch device or type of numbers."""
+    return str(value).removeprefix("torch.")
+
+
+def torch_dtype(name: str) -> Any:
+    """Return the torch type of numbers that `torch_name` named.
+
+    Raises
+    ------
+    CheckpointError
+        There is none of that name, or no torch.
+    """
+    torch = import_torch()
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise CheckpointError(f"{name!r} is no type of tensors")
     return dtype
 
 
-def _torch_dtype(node: Node) -> torch.dtype:
-    found = getattr(torch, node["torch"], None)
-    if not isinstance(found, torch.dtype):
-        raise CheckpointError(f"{node['torch']!r} is no type of tensors")
-    return found
+def _laid_out(data: NDArray[Any], node: Node) -> NDArray[Any]:
+    """Return a copy of `data` with its axes in the order in memory that they had."""
+    axes = node.get("axes", range(data.ndim))
+    return data.transpose(axes).copy("C").transpose(np.argsort(axes))
 
 
 def _check(node: Node, fits: bool) -> None:
     if not fits:
-        raise CheckpointError(f"the array {node.get('data')!r} is not what its description says")
+        raise CheckpointError(f"the array {node['data']!r} is not what its description says")

@@ -8,58 +8,56 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import re
 import struct
 from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Callable
-from enum import Enum
 from math import isfinite
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import torch
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.classes import class_name, find_class
+from fenchel_stream.state.arrays import import_torch, is_plain, torch_dtype, torch_name
+from fenchel_stream.state.classes import class_name
 
 NOT_AN_ATOM = object()
 """What `pack_atom` returns for anything else."""
 
-PLAIN_DTYPES = "biufcmM"
-"""Kinds of NumPy values that are their bytes."""
-
 _INT64 = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def pack_atom(value: Any, allow: tuple[str, ...]) -> Any:
     """Return `value` as JSON, or `NOT_AN_ATOM`."""
     cls: Any = type(value)
-    if value is None or cls is bool:
+    if _is_json(value, cls):
         return value
-    if pack := _PACK.get(cls):
-        return pack(value)
+    if codec := _CODECS.get(cls):
+        tag, pack, _ = codec
+        packed = pack(value)
+        return NOT_AN_ATOM if packed is NOT_AN_ATOM else {tag: packed}
     if isinstance(value, type):
-        if issubclass(value, np.generic) and _is_numpys(value, value.__name__):
-            return {"numpy type": value.__name__}
         name = class_name(value, allow)
         return {"class": name} if name else NOT_AN_ATOM
-    if isinstance(value, np.generic) and value.dtype.kind in PLAIN_DTYPES:
+    if isinstance(value, np.generic) and is_plain(value.dtype):
         return {"numpy": [value.dtype.str, b64encode(value.tobytes()).decode()]}
-    if isinstance(value, np.dtype) and value.kind in PLAIN_DTYPES:
+    if isinstance(value, np.dtype) and is_plain(value):
         return {"numpy dtype": value.str}
-    if isinstance(value, Enum) and (name := class_name(cls, allow)):
-        return {"member": [name, value.name]}
     if cls is functools.partial and value.func is defaultdict and len(value.args) == 1:
         # The usual factory of tables of tables, a confusion matrix for one: as harmless as data.
         factory = None if value.keywords else pack_atom(value.args[0], allow)
         if isinstance(factory, dict) and factory.keys() <= {"class", "table of"}:
             return {"table of": factory}
+    if cls.__module__ == "torch" and cls.__name__ in {"device", "dtype"}:
+        return {f"torch {cls.__name__}": torch_name(value)}
     return NOT_AN_ATOM
 
 
-def unpack_atom(packed: Any, allow: tuple[str, ...]) -> Any:
-    """Return the value that `pack_atom` packed.
+def unpack_atom(packed: Any, find_class: Callable[[str], type]) -> Any:
+    """Return the value that `pack_atom` packed; `find_class` returns the classes that it names.
 
     Raises
     ------
@@ -69,119 +67,102 @@ def unpack_atom(packed: Any, allow: tuple[str, ...]) -> Any:
     if not isinstance(packed, dict):
         return packed
     ((tag, value),) = packed.items()
+    if tag == "class":
+        return find_class(value)
+    if tag == "table of":
+        return functools.partial(defaultdict, unpack_atom(value, find_class))
     if tag not in _UNPACK:
         raise CheckpointError(f"a value of the unknown kind {tag!r}: a newer version wrote it")
-    return _UNPACK[tag](value, allow)
+    return _UNPACK[tag](value)
 
 
-def _is_numpys(value: type, name: str) -> bool:
-    return getattr(np, name, None) is value
+def class_of_atom(packed: Any) -> str | None:
+    """Return the name of the class that a packed atom holds, None if it is mere data.
+
+    Examples
+    --------
+    >>> class_of_atom({"table of": {"class": "int"}}), class_of_atom({"float": "00"})
+    ('int', None)
+    """
+    while isinstance(packed, dict) and "table of" in packed:
+        packed = packed["table of"]
+    return packed.get("class") if isinstance(packed, dict) else None
 
 
-def _pack_float(value: float) -> Any:
-    return value if isfinite(value) else {"float": struct.pack("<d", value).hex()}
+def _is_json(value: Any, cls: type) -> bool:
+    if cls is float:
+        return isfinite(value)
+    if cls is int:
+        return bool(-_INT64 <= value < _INT64)
+    if cls is str:  # JSON would join two lone surrogates into one character
+        return not _SURROGATE.search(value)
+    return value is None or cls is bool
 
 
-def _pack_int(value: int) -> Any:
-    return value if -_INT64 <= value < _INT64 else {"int": hex(value)}
+def _text(value: str) -> str:
+    return str.encode(value, "utf-32-le", "surrogatepass").hex()
 
 
-def _pack_str(value: str) -> Any:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # lone surrogates: JSON would join two of them into one character
-        return {"str": value.encode("utf-32-le", "surrogatepass").hex()}
-    return value
+def _from_text(packed: str) -> str:
+    return bytes.fromhex(packed).decode("utf-32-le", "surrogatepass")
 
 
-def _pack_datetime(value: dt.datetime) -> Any:
-    zone = value.tzinfo
-    packed: Any = None
+def _datetime(value: dt.datetime) -> Any:
+    zone: Any = value.tzinfo
     if type(zone) is dt.timezone:
-        offset = value.replace(tzinfo=zone).utcoffset() or dt.timedelta()
-        name = zone.tzname(None)
-        packed = [
-            _pack_timedelta(offset),
-            None if name == dt.timezone(offset).tzname(None) else name,
-        ]
+        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
+        zone = [_timedelta(offset), *name]
     elif isinstance(zone, ZoneInfo) and zone.key:
-        packed = zone.key
+        zone = zone.key
     elif zone is not None:
         return NOT_AN_ATOM
-    return {"datetime": [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, packed]}
+    return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone]
 
 
-def _pack_timedelta(value: dt.timedelta) -> list[int]:
+def _from_datetime(packed: Any) -> dt.datetime:
+    naive, fold, zone = packed
+    if isinstance(zone, str):
+        zone = ZoneInfo(zone)
+    elif zone is not None:
+        zone = dt.timezone(dt.timedelta(*zone[0]), *zone[1:])
+    return dt.datetime.fromisoformat(naive).replace(fold=fold, tzinfo=zone)
+
+
+def _timedelta(value: dt.timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-_PACK: dict[type, Callable[[Any], Any]] = {
-    float: _pack_float,
-    int: _pack_int,
-    str: _pack_str,
-    bytes: lambda value: {"bytes": b64encode(value).decode()},
-    # str() of it would strip zeros.
-    np.str_: lambda value: {"numpy str": _pack_str(str.__str__(value))},
-    dt.datetime: _pack_datetime,
-    dt.date: lambda value: {"date": value.isoformat()},
-    dt.timedelta: lambda value: {"timedelta": _pack_timedelta(value)},
-    torch.device: lambda value: {"torch device": str(value)},
-    torch.dtype: lambda value: {"torch dtype": str(value).removeprefix("torch.")},
+def _from_numpy(packed: Any) -> Any:
+    return np.ndarray((), _from_numpy_dtype(packed[0]), b64decode(packed[1]))[()]
+
+
+def _from_numpy_dtype(packed: str) -> np.dtype[Any]:
+    dtype = np.dtype(packed)
+    if not is_plain(dtype):
+        raise CheckpointError(f"{packed!r} is not what a checkpoint may name")
+    return dtype
+
+
+_CODECS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    float: (
+        "float",
+        lambda value: struct.pack("<d", value).hex(),
+        lambda packed: struct.unpack("<d", bytes.fromhex(packed))[0],
+    ),
+    int: ("int", hex, lambda packed: int(packed, 16)),
+    str: ("str", _text, _from_text),
+    np.str_: ("numpy str", _text, lambda packed: np.str_(_from_text(packed))),
+    bytes: ("bytes", lambda value: b64encode(value).decode(), b64decode),
+    dt.datetime: ("datetime", _datetime, _from_datetime),
+    dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
+    dt.timedelta: ("timedelta", _timedelta, lambda packed: dt.timedelta(*packed)),
 }
+"""By the type of a value: its tag, how to pack it, and how to unpack it."""
 
-
-def _unpack_datetime(packed: Any, allow: tuple[str, ...]) -> dt.datetime:
-    naive, fold, zone = packed
-    tzinfo: dt.tzinfo | None = None
-    if isinstance(zone, str):
-        tzinfo = ZoneInfo(zone)
-    elif zone is not None:
-        offset, name = dt.timedelta(*zone[0]), zone[1]
-        tzinfo = dt.timezone(offset, name) if name else dt.timezone(offset)
-    return dt.datetime.fromisoformat(naive).replace(fold=fold, tzinfo=tzinfo)
-
-
-def _unpack_numpy(packed: Any, allow: tuple[str, ...]) -> Any:
-    dtype = _checked(np.dtype(packed[0]), np.dtype(packed[0]).kind in PLAIN_DTYPES)
-    return np.ndarray((), dtype, b64decode(packed[1]))[()]
-
-
-def _unpack_numpy_type(packed: Any, allow: tuple[str, ...]) -> Any:
-    found = getattr(np, packed, None)
-    return _checked(found, isinstance(found, type) and issubclass(found, np.generic))
-
-
-def _unpack_torch_dtype(packed: Any, allow: tuple[str, ...]) -> Any:
-    found = getattr(torch, packed, None)
-    return _checked(found, isinstance(found, torch.dtype))
-
-
-def _unpack_member(packed: Any, allow: tuple[str, ...]) -> Any:
-    cls = find_class(packed[0], allow)
-    return _checked(cls, issubclass(cls, Enum)).__members__[packed[1]]
-
-
-def _checked(found: Any, fits: bool) -> Any:
-    if not fits:
-        raise CheckpointError(f"{found!r} is not what a checkpoint may name")
-    return found
-
-
-_UNPACK: dict[str, Callable[[Any, tuple[str, ...]], Any]] = {
-    "float": lambda packed, _: struct.unpack("<d", bytes.fromhex(packed))[0],
-    "int": lambda packed, _: int(packed, 16),
-    "str": lambda packed, _: bytes.fromhex(packed).decode("utf-32-le", "surrogatepass"),
-    "bytes": lambda packed, _: b64decode(packed),
-    "numpy str": lambda packed, allow: np.str_(unpack_atom(packed, allow)),
-    "datetime": _unpack_datetime,
-    "date": lambda packed, _: dt.date.fromisoformat(packed),
-    "timedelta": lambda packed, _: dt.timedelta(*packed),
-    "torch device": lambda packed, _: torch.device(packed),
-    "torch dtype": _unpack_torch_dtype,
-    "numpy": _unpack_numpy,
-    "numpy type": _unpack_numpy_type,
-    "numpy dtype": lambda packed, _: np.dtype(packed),
-    "member": _unpack_member,
-    "class": find_class,
-    "table of": lambda packed, allow: functools.partial(defaultdict, unpack_atom(packed, allow)),
+_UNPACK: dict[str, Callable[[Any], Any]] = {
+    **{tag: unpack for tag, _, unpack in _CODECS.values()},
+    "numpy": _from_numpy,
+    "numpy dtype": _from_numpy_dtype,
+    "torch device": lambda packed: import_torch().device(packed),
+    "torch dtype": torch_dtype,
 }

@@ -1,4 +1,4 @@
-"""Functions: never stored, but found again in the fresh object, with what they hold on to."""
+"""Functions: never stored, but taken from the fresh object, with what they hold on to."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.kind import Kind, Node
-
-if TYPE_CHECKING:
-    from fenchel_stream.state.packer import Packer
-    from fenchel_stream.state.restorer import Restorer
+from fenchel_stream.state.kind import HELD, Counterpart, Kind, Node, Packing, Restoring
 
 _TYPES = (
     BuiltinFunctionType,
@@ -48,26 +44,26 @@ class Callables(Kind):
     def holds(self, obj: Any, allow: tuple[str, ...]) -> bool:
         return isinstance(obj, _TYPES)
 
-    def pack(self, obj: Any, path: str, packer: Packer) -> Node:
-        held = [packer.link(value, f"{path} holding [{i}]") for i, value in enumerate(_held(obj))]
+    def pack(self, obj: Any, path: str, packing: Packing) -> Node:
+        held = [packing.link(value, f"{path} holding [{i}]") for i, value in enumerate(_held(obj))]
         return {"path": path, "name": _name(obj), "holds": held}
 
-    def children(self, node: Node, fresh: Any, restorer: Restorer) -> Iterator[tuple[Any, Any]]:
-        yield from zip(node["holds"], _held(fresh), strict=True)
+    def parts(self, node: Node, fresh: Any) -> Iterator[tuple[str, Any, Any]]:
+        held = _held(fresh)
+        for i, packed in enumerate(node["holds"]):
+            yield HELD, packed, held[i] if i < len(held) else None
 
-    def start(self, node: Node, number: int, restorer: Restorer) -> Any:
-        fresh = restorer.fresh[number]
-        if not isinstance(fresh, _TYPES) or _name(fresh) != node["name"]:
+    def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
+        if not isinstance(at.fresh, _TYPES) or _name(at.fresh) != node["name"]:
             raise CheckpointError(
-                f"{node['path']} is {node['name']}, which is code and never stored, and a newly "
-                "built object has something else there: set allow_pickle = true if you accept "
-                "pickle"
+                f"{node['path']} is {node['name']}, which a newly built object does not have "
+                "there: set allow_pickle = true if you accept pickle"
             )
-        return fresh
+        return at.fresh
 
-    def finish(self, node: Node, number: int, obj: Any, restorer: Restorer) -> None:
+    def finish(self, node: Node, at: Counterpart, obj: Any, restoring: Restoring) -> None:
         for packed, own in zip(node["holds"], _held(obj), strict=True):
-            value = restorer.value(packed)
+            value = restoring.value(packed)
             if value is not own and not (type(value) is type(own) and value == own):
                 raise CheckpointError(
                     f"{node['path']} is {node['name']}, which holds {own!r} in a newly built "

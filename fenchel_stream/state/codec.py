@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
+from fenchel_stream.state.arrays import Arrays, data_of
 from fenchel_stream.state.callables import Callables
 from fenchel_stream.state.classes import (
     ALLOWED,
     attributes,
     class_name,
     container_of,
+    find_class,
     keeps_all_in_attributes,
     set_attributes,
 )
+from fenchel_stream.state.generators import Generators
+from fenchel_stream.state.kind import Kind
+from fenchel_stream.state.objects import Objects
 from fenchel_stream.state.packer import Packer
 from fenchel_stream.state.restorer import Restorer
+from fenchel_stream.state.rust import RustObjects, VectorDicts
+from fenchel_stream.state.trust import admitted
+
+KINDS: tuple[Kind, ...] = (
+    Objects(),
+    Arrays(),
+    Generators(),
+    VectorDicts(),
+    RustObjects(),
+    Callables(),
+)
+"""All kinds of objects, in the order in which they are asked. To add one, list it here."""
 
 
 def pack(
@@ -56,10 +74,15 @@ def pack(
     >>> restore(stats.Mean(), tree, arrays).get()
     3.0
     """
-    tree, arrays = Packer(allow).run(obj, path)
+    packer = Packer(KINDS, allow)
+    tree = packer.run(obj, path)
+    arrays = {name: data_of(array) for name, array in packer.arrays.items()}
+    # Make sure now, not when the state is needed, that a new object has what is not stored.
+    fresh = _fresh_like(obj, allow)
     if any(node["kind"] == Callables.tag for node in tree["nodes"]):
-        # Code is not stored: make sure now, not when the state is needed, that a new object has it.
-        restore(_fresh_like(obj, allow), tree, arrays, allow)
+        restore(fresh, tree, arrays, allow)
+    else:
+        admitted(tree, Packer(KINDS, allow).run(fresh, ""), KINDS, allow)
     return tree, arrays
 
 
@@ -88,10 +111,20 @@ def restore(
         The state is not that of an object like `fresh`, or names what is not allowed.
     """
     name = type(fresh).__name__
+    own = Packer(KINDS, allow).run(fresh, "")
     try:
-        restored = Restorer(tree["nodes"], arrays, allow).run(tree["root"], fresh)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise CheckpointError(f"the stored state does not fit this {name}: {e!r}") from e
+        names = admitted(tree, own, KINDS, allow)
+
+        def find(class_name: str) -> type:
+            if class_name not in names:
+                raise CheckpointError(f"class {class_name!r} is none of this {name}")
+            return find_class(class_name)
+
+        restored = Restorer(KINDS, tree["nodes"], arrays, find).run(tree["root"], fresh)
+    except CheckpointError:
+        raise
+    except Exception as error:  # what a file says may be wrong in any way
+        raise CheckpointError(f"the stored state does not fit this {name}: {error!r}") from error
     if fresh is not None and type(restored) is not type(fresh):
         raise CheckpointError(
             f"the stored state is that of a {type(restored).__name__}, not {name}"
@@ -99,21 +132,31 @@ def restore(
     return restored
 
 
+_MOST_NESTED = 50
+"""How deep in data a model may be."""
+
+
 def _fresh_like(obj: Any, allow: tuple[str, ...], seen: frozenset[int] = frozenset()) -> Any:
     """Return an object of the configuration of `obj`, new as far as River can make one."""
     cls: Any = type(obj)
-    if id(obj) in seen:
+    if id(obj) in seen or len(seen) > _MOST_NESTED:
         return None
+    if isinstance(obj, type):
+        return obj
     seen |= {id(obj)}
     if hasattr(cls, "_get_params"):
-        params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
-        # River copies a list of models with all that they have learnt.
-        lists = {name: value for name, value in params.items() if type(value) is list}
-        return obj.clone({k: _fresh_like(value, allow, seen) for k, value in lists.items()})
+        try:
+            params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
+            # River copies a list of models with all that they have learnt.
+            lists = {name: value for name, value in params.items() if type(value) is list}
+            changes = {name: _fresh_like(value, allow, seen) for name, value in lists.items()}
+            return obj.clone(changes) if changes else obj.clone()
+        except Exception:  # noqa: BLE001 - some of River's classes cannot be cloned
+            return None
     if cls is dict:
         return {key: _fresh_like(value, allow, seen) for key, value in obj.items()}
-    if cls is list:
-        return [_fresh_like(value, allow, seen) for value in obj]
+    if cls in (list, tuple, deque):
+        return cls(_fresh_like(value, allow, seen) for value in obj)
     ours = ":" in (class_name(cls, allow) or "")
     if not ours or container_of(cls) is not object or not keeps_all_in_attributes(cls):
         return None

@@ -1,22 +1,73 @@
-"""What the codec asks of a kind of object: how to take it apart, and how to put it together."""
+"""What a kind of object is to the codec, and what each of the two may ask of the other.
+
+Read this before you write another `Kind`; the list of them is in `codec`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from fenchel_stream.state.packer import Packer
-    from fenchel_stream.state.restorer import Restorer
+from numpy.typing import NDArray
 
 Node = dict[str, Any]
+"""An object as JSON. A reference to another node is a list of its number alone."""
+
 LATER = object()
 """Returned by `Kind.start` for what cannot exist before its parts do."""
 
 
+FACTORY, HELD = "[factory]", "[held]"
+"""The roles of what makes the values of a table, and of what a function holds on to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """What a freshly built object has at the place of a node.
+
+    Attributes
+    ----------
+    fresh
+        The object there, None if there is none.
+    device
+        The ``device`` of the nearest fresh object around it that has one.
+    """
+
+    fresh: Any = None
+    device: str | None = None
+
+
+class Packing(Protocol):
+    """What a kind may ask of the walk that packs."""
+
+    allow: tuple[str, ...]
+
+    def link(self, value: Any, path: str) -> Any:
+        """Return `value` if it is an atom, else a reference to its node."""
+
+    def add_array(self, array: Any, path: str) -> str:
+        """Keep an array or a tensor, and return the name of its data."""
+
+
+class Restoring(Protocol):
+    """What a kind may ask of the walk that restores."""
+
+    arrays: Mapping[str, NDArray[Any]]
+
+    def value(self, packed: Any) -> Any:
+        """Return the atom or the object that `packed` stands for."""
+
+    def find_class(self, name: str) -> type:
+        """Return a class of that name, if the state may name it."""
+
+    def claim(self, fresh: Any, cls: type) -> Any:
+        """Return `fresh` if it is a `cls` and no other node has it, else None."""
+
+
 class Kind(ABC):
-    """Objects that are stored alike, each as one node: JSON with references to other nodes.
+    """Objects that are stored alike, each as one node.
 
     Restoring has three steps: `start` every node from the root on, so that objects can refer to
     each other in circles; `build` those that had to wait for their parts; `finish` all of them.
@@ -29,18 +80,22 @@ class Kind(ABC):
         """Say whether `obj` is of this kind."""
 
     @abstractmethod
-    def pack(self, obj: Any, path: str, packer: Packer) -> Node:
+    def pack(self, obj: Any, path: str, packing: Packing) -> Node:
         """Return the node of `obj`, which is found at `path`."""
 
-    def children(self, node: Node, fresh: Any, restorer: Restorer) -> Iterable[tuple[Any, Any]]:
-        """Return each part of `node` with its counterpart in the fresh object, None if none."""
+    def parts(self, node: Node, fresh: Any) -> Iterable[tuple[str, Any, Any]]:
+        """Return for each part of `node` its role, the part, and its counterpart in `fresh`.
+
+        The role is the name of the attribute, `FACTORY`, `HELD`, or empty for what a container
+        holds.
+        """
         return ()
 
-    def start(self, node: Node, number: int, restorer: Restorer) -> Any:
+    def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         """Return the object of `node`, still without its parts, or `LATER`."""
         return LATER
 
-    def build(self, node: Node, number: int, restorer: Restorer) -> Any:
+    def build(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         """Return the object of a `node` that `start` put off."""
         raise NotImplementedError
 
@@ -48,5 +103,5 @@ class Kind(ABC):
         """Say whether `finish` hashes the parts of `obj`: they must be finished before it."""
         return False
 
-    def finish(self, node: Node, number: int, obj: Any, restorer: Restorer) -> None:  # noqa: B027
+    def finish(self, node: Node, at: Counterpart, obj: Any, restoring: Restoring) -> None:  # noqa: B027
         """Give `obj` its parts."""

@@ -6,26 +6,19 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from inspect import getattr_static
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.atoms import unpack_atom
+from fenchel_stream.state.atoms import class_of_atom, unpack_atom
 from fenchel_stream.state.classes import (
     STANDARD,
     attributes,
     class_name,
     container_of,
-    find_class,
     keeps_all_in_attributes,
     set_attributes,
 )
-from fenchel_stream.state.kind import LATER, Kind, Node
-
-if TYPE_CHECKING:
-    from fenchel_stream.state.packer import Packer
-    from fenchel_stream.state.restorer import Restorer
+from fenchel_stream.state.kind import FACTORY, LATER, Counterpart, Kind, Node, Packing, Restoring
 
 
 class Objects(Kind):
@@ -42,74 +35,75 @@ class Objects(Kind):
             return False
         return not _has_getstate(cls) or isinstance(obj.__getstate__(), dict)
 
-    def pack(self, obj: Any, path: str, packer: Packer) -> Node:
+    def pack(self, obj: Any, path: str, packing: Packing) -> Node:
         cls: Any = type(obj)
-        node: Node = {"class": class_name(cls, packer.allow)}
+        node: Node = {"class": class_name(cls, packing.allow)}
         state = obj.__getstate__() if _has_getstate(cls) else attributes(obj)
         if state:
             node["attributes"] = {
                 name: _own_function(obj, value)
-                or packer.link(value, f"{path}.{name}" if path else name)
+                or packing.link(value, f"{path}.{name}" if path else name)
                 for name, value in state.items()
             }
         container: Any = container_of(cls)
         if container is defaultdict:
             # First, because a factory may hold the factories of the values.
-            node["factory"] = packer.link(obj.default_factory, f"{path}.default_factory")
+            node["factory"] = packing.link(obj.default_factory, f"{path}.default_factory")
         if issubclass(container, dict):
             pairs = node["pairs"] = []
             for key, value in container.items(obj):
                 where = f"{path}[{key!r}]" if path or type(key) is not str else key
-                pairs += [packer.link(key, f"key {key!r} of {path}"), packer.link(value, where)]
+                pairs += [packing.link(key, f"key {key!r} of {path}"), packing.link(value, where)]
         elif container is not object:
             items = enumerate(container.__iter__(obj))
-            node["items"] = [packer.link(item, f"{path}[{i}]") for i, item in items]
+            node["items"] = [packing.link(item, f"{path}[{i}]") for i, item in items]
         if container is deque:
             node["maxlen"] = obj.maxlen
         return node
 
-    def children(self, node: Node, fresh: Any, restorer: Restorer) -> Iterator[tuple[Any, Any]]:
+    def parts(self, node: Node, fresh: Any) -> Iterator[tuple[str, Any, Any]]:
         own = {} if fresh is None else attributes(fresh)
         for name, value in node.get("attributes", {}).items():
-            if not _is_own_function(value):
-                yield value, own.get(name)
-        yield node.get("factory"), getattr(fresh, "default_factory", None)
+            yield name, value, own.get(name)
+        if "factory" in node:
+            yield FACTORY, node["factory"], getattr(fresh, "default_factory", None)
         for key, value in _pairs(node):
-            known = isinstance(fresh, dict) and not isinstance(key, list)
-            yield key, None
-            yield value, dict.get(fresh, unpack_atom(key, restorer.allow)) if known else None
+            counterpart = None
+            if isinstance(fresh, dict) and not isinstance(key, list) and not class_of_atom(key):
+                counterpart = dict.get(fresh, unpack_atom(key, _no_class))
+            yield "", key, None
+            yield "", value, counterpart
         items = iter(fresh) if isinstance(fresh, (list, tuple, deque)) else iter(())
         for item in node.get("items", ()):
-            yield item, next(items, None)
+            yield "", item, next(items, None)
 
-    def start(self, node: Node, number: int, restorer: Restorer) -> Any:
-        cls = find_class(node["class"], restorer.allow)
+    def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
+        cls = restoring.find_class(node["class"])
         container: Any = container_of(cls)
         if container in (tuple, frozenset):
             return LATER
-        obj = restorer.claim(number, cls)
+        obj = restoring.claim(at.fresh, cls)
         if obj is None or (container is deque and obj.maxlen != node["maxlen"]):
             obj = container.__new__(cls)
             if container is deque:
                 deque.__init__(obj, (), node["maxlen"])
         return obj
 
-    def build(self, node: Node, number: int, restorer: Restorer) -> Any:
-        cls = find_class(node["class"], restorer.allow)
+    def build(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
+        cls = restoring.find_class(node["class"])
         container: Any = container_of(cls)
-        return container.__new__(cls, [restorer.value(item) for item in node["items"]])
+        return container.__new__(cls, [restoring.value(item) for item in node["items"]])
 
     def hashes(self, obj: Any) -> bool:
         return isinstance(obj, (dict, set))
 
-    def finish(self, node: Node, number: int, obj: Any, restorer: Restorer) -> None:
+    def finish(self, node: Node, at: Counterpart, obj: Any, restoring: Restoring) -> None:
         state = {
-            name: _function_of(obj, value) if _is_own_function(value) else restorer.value(value)
+            name: _function_of(obj, value) if is_own_function(value) else restoring.value(value)
             for name, value in node.get("attributes", {}).items()
         }
-        device = restorer.devices[number]
-        if device is not None and isinstance(state.get("device"), (str, torch.device)):
-            state["device"] = type(state["device"])(device)
+        if at.device is not None and state.get("device") is not None:
+            state["device"] = type(state["device"])(at.device)
         cls: Any = type(obj)
         if state or STANDARD.get(cls.__name__) is not cls:
             set_attributes(obj, state)
@@ -117,17 +111,22 @@ class Objects(Kind):
         if container in (list, set, deque):
             container.clear(obj)
             (set.update if container is set else container.extend)(
-                obj, [restorer.value(item) for item in node["items"]]
+                obj, [restoring.value(item) for item in node["items"]]
             )
         elif issubclass(container, dict):
             container.clear(obj)
             for key, value in _pairs(node):
-                container.__setitem__(obj, restorer.value(key), restorer.value(value))
+                container.__setitem__(obj, restoring.value(key), restoring.value(value))
             # A factory that is a mere class is the configuration's, if that has one.
             if container is defaultdict and (
                 obj.default_factory is None or isinstance(node["factory"], list)
             ):
-                obj.default_factory = restorer.value(node["factory"])
+                obj.default_factory = restoring.value(node["factory"])
+
+
+def is_own_function(packed: Any) -> bool:
+    """Say whether an attribute is stored as a function of the object's own class."""
+    return isinstance(packed, dict) and packed.keys() <= {"method", "function"}
 
 
 def _has_getstate(cls: Any) -> bool:
@@ -150,10 +149,6 @@ def _own_function(obj: Any, value: Any) -> dict[str, str] | None:
     return None
 
 
-def _is_own_function(packed: Any) -> bool:
-    return isinstance(packed, dict) and packed.keys() <= {"method", "function"}
-
-
 def _function_of(obj: Any, packed: dict[str, str]) -> Any:
     ((how, name),) = packed.items()
     function = _class_function(type(obj), name)
@@ -163,6 +158,10 @@ def _function_of(obj: Any, packed: dict[str, str]) -> Any:
 
 
 def _class_function(cls: type, name: str) -> FunctionType | None:
-    found = getattr_static(cls, name, None)
-    found = found.__func__ if isinstance(found, staticmethod) else found
-    return found if isinstance(found, FunctionType) else None
+    member = getattr_static(cls, name, None)
+    member = member.__func__ if isinstance(member, staticmethod) else member
+    return member if isinstance(member, FunctionType) else None
+
+
+def _no_class(name: str) -> type:
+    raise CheckpointError(f"class {name!r} cannot be looked up here")

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.atoms import unpack_atom
-from fenchel_stream.state.kind import LATER, Kind, Node
-from fenchel_stream.state.kinds import KINDS
-
-_Todo = deque[tuple[Any, Any, str | None]]
+from fenchel_stream.state.kind import LATER, Counterpart, Kind, Node
 
 
 class Restorer:
     """One restoration: which node became which object.
 
-    Attributes
+    Parameters
     ----------
-    allow
-        Packages whose classes may be made.
+    kinds
+        All kinds of objects.
+    nodes
+        Of the tree.
     arrays
         The named data of the arrays.
-    fresh
-        By node, its counterpart in the fresh object, None if there is none.
-    devices
-        By node, the ``device`` of the nearest fresh object around it that has one.
+    find_class
+        Returns a class of that name, if the state may name it.
     """
 
     def __init__(
-        self, nodes: list[Node], arrays: Mapping[str, NDArray[Any]], allow: tuple[str, ...]
+        self,
+        kinds: Sequence[Kind],
+        nodes: list[Node],
+        arrays: Mapping[str, NDArray[Any]],
+        find_class: Callable[[str], type],
     ) -> None:
-        self.allow = allow
         self.arrays = arrays
-        self.fresh: dict[int, Any] = {}
-        self.devices: dict[int, str | None] = {}
+        self.find_class = find_class
+        self._kinds = {kind.tag: kind for kind in kinds}
         self._nodes = nodes
+        self._at: dict[int, Counterpart] = {}
         self._made: dict[int, Any] = {}
         self._claimed: dict[int, Any] = {}
 
@@ -54,22 +54,21 @@ class Restorer:
                 kind, node = self._kind(number)
                 obj = self._made[number]
                 if kind.hashes(obj) is hashes:
-                    kind.finish(node, number, obj, self)
+                    kind.finish(node, self._at[number], obj, self)
         return self.value(root)
 
     def value(self, packed: Any) -> Any:
         """Return the atom or the object that `packed` stands for."""
         if not isinstance(packed, list):
-            return unpack_atom(packed, self.allow)
+            return unpack_atom(packed, self.find_class)
         (number,) = packed
         if self._made[number] is LATER:
             kind, node = self._kind(number)
-            self._made[number] = kind.build(node, number, self)
+            self._made[number] = kind.build(node, self._at[number], self)
         return self._made[number]
 
-    def claim(self, number: int, cls: type) -> Any:
-        """Return the fresh counterpart of a node if it is a `cls` and no other node has it."""
-        fresh = self.fresh[number]
+    def claim(self, fresh: Any, cls: type) -> Any:
+        """Return `fresh` if it is a `cls` and no other node has it, else None."""
         if type(fresh) is not cls or id(fresh) in self._claimed:
             return None
         self._claimed[id(fresh)] = fresh
@@ -77,23 +76,24 @@ class Restorer:
 
     def _start(self, root: Any, fresh: Any) -> None:
         """Start every node, those first that the fresh object has as well."""
-        known, grown = _Todo([(root, fresh, None)]), _Todo()
+        known, grown = deque([(root, Counterpart(fresh))]), deque[tuple[Any, Counterpart]]()
         while known or grown:
-            packed, fresh, device = known.popleft() if known else grown.popleft()
+            packed, at = known.popleft() if known else grown.popleft()
             if not isinstance(packed, list) or packed[0] in self._made:
                 continue
             (number,) = packed
             kind, node = self._kind(number)
-            own = getattr(fresh, "__dict__", {}).get("device")
-            if isinstance(own, (str, torch.device)):
-                device = str(own)
-            self.fresh[number], self.devices[number] = fresh, device
-            self._made[number] = kind.start(node, number, self)
-            for part, other in kind.children(node, fresh, self):
-                (grown if other is None else known).append((part, other, device))
+            device = getattr(at.fresh, "__dict__", {}).get("device")
+            if device is not None:
+                at = Counterpart(at.fresh, str(device))
+            self._at[number] = at
+            self._made[number] = kind.start(node, at, self)
+            for _, part, counterpart in kind.parts(node, at.fresh):
+                queue = grown if counterpart is None else known
+                queue.append((part, Counterpart(counterpart, at.device)))
 
     def _kind(self, number: int) -> tuple[Kind, Node]:
         node = self._nodes[number]
-        if node["kind"] not in KINDS:
+        if node["kind"] not in self._kinds:
             raise CheckpointError(f"an object of the unknown kind {node['kind']!r}")
-        return KINDS[node["kind"]], node
+        return self._kinds[node["kind"]], node

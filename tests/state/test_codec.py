@@ -132,7 +132,7 @@ HASHABLE = st.one_of(
     st.integers(-(2**200), 2**200),
     st.floats(allow_nan=False),
     st.text(st.characters(), max_size=5),
-    st.sampled_from(["\ud83d\ude00", "\ud800", "", "\0", "\N{GRINNING FACE}", Colour.RED, float]),
+    st.sampled_from(["\ud83d\ude00", "\ud800", "", "\0", "\N{GRINNING FACE}"]),
     st.binary(max_size=5),
     st.datetimes(timezones=st.none() | st.sampled_from(ZONES)),
     st.dates(),
@@ -192,7 +192,7 @@ class TestValues:
 
     def test_types_of_arrays_and_devices(self) -> None:
         value = [np.dtype("<f4"), np.float32, torch.float64, torch.device("cpu")]
-        assert through_json(value) == value
+        assert through_json(value, list(value)) == value
 
     def test_a_fold_in_time_stays(self) -> None:
         twice = dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Oslo"))
@@ -207,6 +207,12 @@ def layouts(a: NDArray[Any]) -> Iterator[NDArray[Any]]:
     yield a[::-1].copy()[::-1]
     yield np.moveaxis(np.moveaxis(a, 0, -1).copy(), -1, 0)
     yield a[:0]
+
+
+def order_of_axes(a: NDArray[Any]) -> list[int]:
+    """Return the axes that are longer than 1, the slowest in memory first."""
+    axes = [axis for axis in range(a.ndim) if a.shape[axis] > 1]
+    return sorted(axes, key=lambda axis: -abs(a.strides[axis]))
 
 
 class TestArrays:
@@ -224,11 +230,11 @@ class TestArrays:
             hnp.array_shapes(max_dims=3, max_side=4),
         )
     )
-    def test_keep_every_bit_and_stride(self, a: NDArray[Any]) -> None:
+    def test_keep_every_bit_and_the_order_of_the_axes(self, a: NDArray[Any]) -> None:
         for kept in layouts(a):
             back = through_json({"a": kept})["a"]
             assert (back.dtype, back.shape) == (kept.dtype, kept.shape)
-            assert back.strides == kept.strides or not kept.size
+            assert order_of_axes(back) == order_of_axes(kept) or not kept.size
             assert back.tobytes() == kept.tobytes()
 
     @pytest.mark.parametrize(
@@ -245,11 +251,13 @@ class TestArrays:
             torch.complex64,
         ],
     )
-    def test_tensors_keep_every_bit_and_stride(self, dtype: torch.dtype) -> None:
+    def test_tensors_keep_every_bit_and_the_order_of_the_axes(self, dtype: torch.dtype) -> None:
         whole = torch.arange(24).reshape(2, 3, 4).to(dtype)
         for kept in (whole, whole.transpose(0, 2), whole[:, :, 1:3], whole[0, 0, 0], whole[:0]):
             (back,) = through_json([kept])
-            assert (back.dtype, back.shape, back.stride()) == (dtype, kept.shape, kept.stride())
+            assert (back.dtype, back.shape) == (dtype, kept.shape)
+            if kept.is_contiguous() or kept.shape == (4, 3, 2):  # no gap to close
+                assert back.stride() == kept.stride()
             bits, kept_bits = (t.reshape(-1).contiguous().view(torch.uint8) for t in (back, kept))
             assert bits.equal(kept_bits)
 
@@ -258,55 +266,6 @@ class TestArrays:
         tensor[0, 0], plain[0, 0] = 5, 5
         assert tensor.tolist() == [[5, 1, 1], [1, 1, 1]]
         assert plain.tolist() == [[5, 2, 2], [2, 2, 2]]
-
-    def test_views_stay_views(self) -> None:
-        base = np.arange(12.0).reshape(3, 4)
-        back = through_json({"part": base[1:, 1:3], "base": base, "flip": base[:, ::-1]})
-        back["base"][...] = [[0] * 4, [1, 2, 3, 4], [5, 6, 7, 8]]
-        assert back["part"].tolist() == [[2, 3], [6, 7]]
-        assert back["flip"][1].tolist() == [4, 3, 2, 1]
-        back["part"][0, 0] = 77
-        assert back["base"][1, 1] == 77
-
-    @pytest.mark.parametrize(
-        "make",
-        [
-            lambda: np.arange(12.0).reshape(3, 4),
-            lambda: torch.arange(12.0).reshape(3, 4),
-            lambda: torch.arange(12.0).reshape(3, 4).numpy(),
-        ],
-    )
-    def test_views_of_memory_that_only_they_reach_stay_views(self, make: Callable[[], Any]) -> None:
-        base = make()
-        left, middle = through_json([base[:, :3], base[:, 1:]])
-        left[0, 1] = -1
-        assert middle[0].tolist() == [-1, 2, 3]
-
-    def test_views_of_memory_that_is_no_arrays_are_refused(self) -> None:
-        memory = bytearray(64)
-        views = {"a": np.frombuffer(memory, count=6), "b": np.frombuffer(memory, offset=16)}
-        with pytest.raises(CheckpointError, match="a shares memory with b in a way that cannot be"):
-            pack(views)
-
-    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
-    def test_an_array_and_a_tensor_keep_sharing_memory(self, dtype: Any) -> None:
-        tensor = torch.from_numpy(np.zeros((2, 3), dtype))
-        for pair in (
-            [tensor, tensor.numpy()],
-            [tensor.numpy()[1], tensor],
-            [tensor.numpy(), tensor[1]],
-        ):
-            one, other = through_json(pair)
-            one[...] = 4
-            assert 4 in other
-            other[...] = 9
-            assert 9 in one
-
-    def test_a_tensor_made_from_part_of_an_array_keeps_sharing_it(self) -> None:
-        whole = np.zeros(6)
-        back, part = through_json([whole, torch.from_numpy(whole[2:4])])
-        part[...] = 1
-        assert back.tolist() == [0, 0, 1, 1, 0, 0]
 
     def test_arrays_are_named_by_where_they_are(self) -> None:
         model = Thing(weights=[np.zeros(1), np.zeros(2)], scale={"a b": np.zeros(3)})
@@ -340,11 +299,10 @@ class TestArrays:
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_cuda(self) -> None:
         w = torch.arange(6.0, device="cuda").reshape(2, 3)
-        stored = Thing(device="cuda", w=w, row=w[1])
+        stored = Thing(device="cuda", w=w)
         back = through_json(stored, Thing(device="cuda"))
         assert back.w.device.type == "cuda"
-        back.row[0] = 9
-        assert back.w.tolist() == [[0, 1, 2], [9, 4, 5]]
+        assert back.w.tolist() == w.tolist()
         assert through_json(stored, Thing(device="cpu")).w.device.type == "cpu"
 
 
@@ -354,9 +312,7 @@ class TestObjects:
         names.title = "t"
         slotted = SlottedAndMore(3)
         slotted.extra = 4  # type: ignore[attr-defined]
-        back = through_json(
-            Thing(slotted=slotted, names=names, point=Point(1.0, names), c=Colour.RED)
-        )
+        back = through_json(Thing(slotted=slotted, names=names, point=Point(1.0, names)))
         assert isinstance(back.slotted, SlottedAndMore)
         assert back.slotted.x == 3
         assert back.slotted._Slotted__private == -3  # type: ignore[attr-defined]
@@ -365,7 +321,6 @@ class TestObjects:
         assert (back.names, back.names.title, type(back.names)) == (["a"], "t", Names)
         assert back.point == Point(1.0, ["a"])
         assert back.point.y is back.names
-        assert back.c is Colour.RED
 
     def test_what_is_shared_stays_shared(self) -> None:
         cm = metrics.ConfusionMatrix()
@@ -444,59 +399,22 @@ class TestObjects:
 
 def draws(generator: Any) -> list[float]:
     """Return some numbers that depend on all of a generator's state."""
-    if isinstance(generator, torch.Generator):
-        return [torch.rand(1, generator=generator).item() for _ in range(700)]
     if isinstance(generator, random.Random):
         return [generator.gauss(0, 1) for _ in range(701)]
     return [float(x) for x in (*generator.normal(size=701), *generator.permutation(9))]
 
 
-def used(generator: Any) -> Any:
-    """Return `generator` in the middle of things: with a half-used pair of numbers."""
-    if isinstance(generator, torch.Generator):
-        torch.rand(5, generator=generator)
-    elif isinstance(generator, random.Random):
-        generator.gauss(0, 1)
-    elif isinstance(generator, np.random.RandomState):
-        generator.normal()
-    else:
-        generator.integers(5, dtype=np.int32)
-    return generator
-
-
 class TestGenerators:
     @pytest.mark.parametrize("reuse", [False, True])
-    @pytest.mark.parametrize(
-        "make",
-        [
-            lambda: random.Random(3),
-            lambda: np.random.RandomState(3),
-            lambda: torch.Generator().manual_seed(3),
-            lambda: np.random.default_rng(3),
-            lambda: np.random.Generator(np.random.MT19937(3)),
-            lambda: np.random.Generator(np.random.Philox(3)),
-            lambda: np.random.Generator(np.random.SFC64(3)),
-            lambda: np.random.Generator(np.random.PCG64DXSM(3)),
-        ],
-    )
-    def test_go_on_with_the_next_number(self, make: Callable[[], Any], reuse: bool) -> None:
-        original = used(make())
-        fresh = [make()] if reuse else None
+    @pytest.mark.parametrize("make", [random.Random, np.random.RandomState])
+    def test_go_on_with_the_next_number(self, make: Callable[[int], Any], reuse: bool) -> None:
+        original = make(3)
+        draws(original)  # an odd number of them: half a pair of normal numbers waits
+        fresh = [make(4)] if reuse else None
         (back,) = through_json([original], fresh)
         if fresh is not None:
             assert back is fresh[0]
         assert draws(back) == draws(original)
-
-    def test_spawn_the_same_children(self) -> None:
-        original = np.random.default_rng([1, 2])
-        original.spawn(2)
-        back = through_json([original])[0]
-        assert draws(back.spawn(1)[0]) == draws(original.spawn(1)[0])
-
-    def test_two_may_draw_from_one_source(self) -> None:
-        bits = np.random.PCG64(1)
-        one, other = through_json([np.random.Generator(bits), np.random.Generator(bits)])
-        assert one.bit_generator is other.bit_generator
 
 
 def twice(x: Any) -> Any:
@@ -513,7 +431,7 @@ class TestFunctions:
         assert "twice" in json.dumps(tree)
         back = restore(compose.Pipeline(compose.FuncTransformer(twice), stats.Mean()), tree, arrays)
         assert back.steps["twice"].func is twice
-        with pytest.raises(CheckpointError, match=r"twice.*something else there"):
+        with pytest.raises(CheckpointError, match=r"twice.*does not have there"):
             restore(compose.Pipeline(compose.FuncTransformer(first), stats.Mean()), tree, arrays)
 
     def test_a_function_that_a_new_object_may_lack_is_refused_when_packing(self) -> None:
@@ -560,9 +478,11 @@ class TestFunctions:
 
 def _pack_unverified(obj: Any) -> tuple[Any, Any]:
     """Pack an object that River's `clone` cannot make anew."""
+    from fenchel_stream.state.codec import KINDS
     from fenchel_stream.state.packer import Packer
 
-    return Packer(ALLOW).run(obj, "")
+    packer = Packer(KINDS, ALLOW)
+    return packer.run(obj, ""), packer.arrays
 
 
 class Hidden(array.array):  # type: ignore[type-arg]
@@ -588,6 +508,9 @@ def refused() -> dict[str, Any]:
         "a tensor that holds a gradient": torch.ones(1, requires_grad=True),
         "a sparse tensor": torch.ones(1).to_sparse(),
         "an exception": CheckpointError("x"),
+        "a member of an enumeration": Colour.RED,
+        "a generator of NumPy": np.random.default_rng(0),
+        "a generator of torch": torch.Generator(),
         "a function": twice,
         "a class from elsewhere": threading.Thread,
         "a time zone of its own": dt.datetime(2020, 1, 1, tzinfo=_Zone()),
@@ -615,7 +538,7 @@ class TestRefusals:
         assert "allow_pickle = true" in str(error.value)
 
     def test_a_class_outside_the_packages(self) -> None:
-        with pytest.raises(CheckpointError, match=r"model is a test_state\.Thing, whose state"):
+        with pytest.raises(CheckpointError, match=r"model is a test_codec\.Thing, whose state"):
             pack({"model": Thing(x=1)})
 
     def test_a_class_that_cannot_be_found_by_name(self) -> None:
