@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import numpy as np
-import torch
 
-from fenchel_stream.checkpoint.disk import synchronise, write
+from fenchel_stream.checkpoint.disk import open_regular, read, synchronise, write
+from fenchel_stream.checkpoint.manifest import Manifest
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state import pack, restore
+from fenchel_stream.state.arrays import is_array
 from fenchel_stream.state.classes import container_of, keeps_all_in_attributes, slots
 
 STATE = "state.json"
 ARRAYS = "arrays.npz"
 
-_FIXED = (NoneType, bool, int, float, str, bytes, np.generic, np.ndarray, torch.Tensor)
+_FIXED = (NoneType, bool, int, float, str, bytes, np.generic)
 
 
 class Contents:
@@ -69,7 +72,7 @@ class Contents:
 
 
 def read_into(
-    fresh: Mapping[str, object], folder: Path, files: Mapping[str, Any], allow_pickle: bool
+    fresh: Mapping[str, object], folder: Path, manifest: Manifest, allow_pickle: bool
 ) -> None:
     """Put the state in `folder`, which was verified, into `fresh` objects of the same names.
 
@@ -79,25 +82,19 @@ def read_into(
         Something has no state there, or that of another kind of object, or is pickled and pickle
         is not allowed.
     """
-    tree = json.loads((folder / STATE).read_bytes())
-    root = tree["nodes"][0]
-    stored = dict(zip(root["pairs"][::2], root["pairs"][1::2], strict=True))
-    pickled = [name for name in tree["pickled"] if name in fresh]
-    if missing := fresh.keys() - stored.keys() - set(pickled):
-        raise CheckpointError(f"it holds no {', '.join(sorted(missing))}")
+    tree, pickled = _read_tree(fresh, folder)
     if pickled and not allow_pickle:
         raise CheckpointError(
             f"{', '.join(map(_pickle_file, pickled))}: loading a pickle runs whatever code it "
             "names: set allow_pickle = true only if nobody else could have written it"
         )
-    root["pairs"] = [part for name in stored if name in fresh for part in (name, stored[name])]
     plain = {name: obj for name, obj in fresh.items() if name not in pickled}
-    with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+    with _arrays(folder) as arrays:
         restored = restore(dict(plain), tree, arrays)
     for name in pickled:
         file = _pickle_file(name)
-        content = (folder / file).read_bytes()
-        if hashlib.sha256(content).hexdigest() != files[file]["sha256"]:
+        content = read(folder / file)
+        if hashlib.sha256(content).hexdigest() != manifest.files[file].sha256:
             raise CheckpointError(f"{file}: it changed while it was read")
         restored[name] = _unpickle(file, content)
     for name, obj in fresh.items():
@@ -113,6 +110,38 @@ def read_into(
             raise CheckpointError(f"{name} and another part are one object, and were two")
 
 
+def _read_tree(names: Iterable[str], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the tree of the parts `names`, and which of them were pickled instead."""
+    try:
+        tree = json.loads(read(folder / STATE))
+        root = tree["nodes"][0]
+        stored = dict(zip(root["pairs"][::2], root["pairs"][1::2], strict=True))
+        pickled = [name for name in tree["pickled"] if name in names]
+        root["pairs"] = [part for name in stored if name in names for part in (name, stored[name])]
+    except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{STATE}: its contents are not what was written") from error
+    if missing := set(names) - stored.keys() - set(pickled):
+        raise CheckpointError(f"it holds no {', '.join(sorted(missing))}")
+    return tree, pickled
+
+
+@contextmanager
+def _arrays(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Lend the arrays by name."""
+    try:
+        with open_regular(folder / ARRAYS) as file:
+            size = os.fstat(file.fileno()).st_size
+            with np.load(file, allow_pickle=False) as arrays:
+                members = arrays.zip.infolist()
+                # Neither compressed nor overlapping: an array takes no more memory than disk.
+                stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+                if not stored or sum(member.file_size for member in members) > size:
+                    raise CheckpointError(f"{ARRAYS}: its contents are not what was written")
+                yield arrays
+    except (AttributeError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{ARRAYS}: its contents are not what was written") from error
+
+
 def _pickle_file(name: str) -> str:
     return f"{name}.pkl"
 
@@ -122,7 +151,7 @@ def _check(state: Mapping[str, object]) -> None:
         cls: Any = type(obj)
         if not name.isidentifier():
             raise CheckpointError(f"{name!r} is no name for a part of a checkpoint")
-        if isinstance(obj, _FIXED) or container_of(cls) in {tuple, frozenset}:
+        if isinstance(obj, _FIXED) or is_array(obj) or container_of(cls) in {tuple, frozenset}:
             raise CheckpointError(
                 f"{name} is a {_class(obj)}, which cannot be restored in place: make it part of "
                 "an object or of the meta data"

@@ -1,12 +1,15 @@
-"""Writing that survives a crash, by one process at a time."""
+"""Files: writing that survives a crash, by one process at a time, and reading without surprises."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 import uuid
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +21,30 @@ def write(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
         synchronise(file)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to read.
+
+    Raises
+    ------
+    OSError
+        It is not there, or is a link, a pipe, a device or a directory: none of these is written
+        here, and reading one may never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, "Is a directory" if stat.S_ISDIR(mode) else "Is no regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a file; the errors are those of `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def synchronise(file: IO[bytes]) -> None:
@@ -36,20 +63,20 @@ def synchronise_directory(path: Path) -> None:
 
 
 ATTEMPTS, PAUSE = 5, 0.02
-"""Whoever asks for the holder of a lock has it for a moment, which must not refuse a run."""
+"""How often a lock is tried, with a pause of so many seconds: `Lock.holder` takes it briefly."""
 
 
 class Lock:
-    """The right to write in a directory, held by one process at a time until it ends or lets go.
+    """The right to write in a directory. One process at a time has it, until it ends or lets go.
 
-    Processes that it forks hold it with it.
+    The processes that it forks share it.
 
     Parameters
     ----------
     directory
-        Which.
+        The directory.
     name
-        Of the file there that stands for this right.
+        The file in it that stands for this right.
     attempts
         How often to try.
 
@@ -85,7 +112,7 @@ class Lock:
         """Return the id of the process that writes in a directory, None if there is none."""
         try:
             with (directory / cls.NAME).open("rb") as file:
-                # Shared, and for a moment only: `__init__` tries again.
+                # A shared lock, released at once. A process that wants to write tries again.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _process((directory / cls.NAME).read_bytes())
@@ -95,10 +122,10 @@ class Lock:
 
     @property
     def lost(self) -> bool:
-        """Whether another process has taken the right all the same, or the file is gone.
+        """Whether another process has taken the right meanwhile, or the file is gone.
 
-        A lock can be lost: on a file system of a network, or with the file that holds it. Where the
-        disk does not tell, it is taken for held.
+        That happens on network file systems, and when somebody deletes the file. If the disk gives
+        no answer, the lock counts as held.
         """
         try:
             return self._path.read_bytes() != self._mark
@@ -108,7 +135,7 @@ class Lock:
             return False
 
     def release(self) -> None:
-        """Let go, for the processes that were forked as well."""
+        """Give up the right, also for the processes that were forked."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
@@ -122,5 +149,5 @@ class Lock:
 
 
 def _process(content: bytes) -> str:
-    """Return the id of the process that has written the file of a lock."""
+    """Return the id of the process that wrote the file of a lock."""
     return content.decode(errors="replace").partition(" ")[0].strip() or "unknown"

@@ -1,25 +1,53 @@
-"""The manifest of a checkpoint: it vouches for every byte of the directory, itself included."""
+"""The manifest of a checkpoint: what is in its directory, with a checksum of every file.
+
+A reader needs this to learn whether a checkpoint is whole, and what wrote it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fenchel_stream.checkpoint.disk import write
+import msgspec
+
+from fenchel_stream.checkpoint.disk import open_regular, read, write
 from fenchel_stream.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
+"""The number of the format. It grows whenever an older version could not read the files."""
+
 NAME = "manifest.json"
 
 _LIBRARIES = ("fenchel-stream", "river", "numpy", "torch")
+
+
+class UnknownFormatError(CheckpointError):
+    """A checkpoint is whole, but of a format that this version cannot read."""
+
+
+class File(msgspec.Struct):
+    """The size and the SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct):
+    """What the manifest of a checkpoint holds; the attributes are those of `CheckpointInfo`."""
+
+    format: int
+    created: datetime
+    meta: dict[str, Any]
+    versions: dict[str, str]
+    files: dict[str, File]
 
 
 @dataclass(frozen=True)
@@ -41,7 +69,7 @@ class CheckpointInfo:
     aliases
         Names that users gave it, such as ``champion``.
     damage
-        What is wrong with the manifest; empty if nothing is. The other files are not looked at.
+        Why the manifest cannot be read; empty if it can. The other files are not examined.
     """
 
     name: str
@@ -55,8 +83,9 @@ class CheckpointInfo:
 
     def __str__(self) -> str:
         if self.created is None:
-            return f"{self.name}  damaged: {self.damage}"
-        records = f"  {self.meta['records']:,} records" if "records" in self.meta else ""
+            return f"{self.name}  {self.damage}"
+        count = self.meta.get("records")
+        records = f"  {count:,} records" if isinstance(count, int) else ""
         aliases = f"  {', '.join(self.aliases)}" if self.aliases else ""
         created = f"{self.created:%Y-%m-%d %H:%M:%S %Z}"
         return f"{self.name}  {created}{records}  {self.size:,} bytes{aliases}"
@@ -80,36 +109,40 @@ def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
     write(folder / NAME, _text(body))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a checkpoint if it is whole.
 
     Raises
     ------
+    UnknownFormatError
+        Another version of the library wrote the checkpoint.
     CheckpointError
-        It is missing, damaged, or of a format that this version does not know.
+        The manifest is missing or damaged.
     """
     try:
-        found = (folder / NAME).read_bytes()
+        content = read(folder / NAME)
     except OSError as error:
         raise CheckpointError(f"{NAME}: {error.strerror}") from error
     try:
-        body = json.loads(found.decode())
+        body = json.loads(content.decode())
         body.pop("sha256")
         # Every byte counts: what is not exactly what would be written now is damaged.
-        whole = _text(body) == found
+        whole = _text(body) == content and isinstance(body["format"], int)
+        if whole and body["format"] == FORMAT:
+            return msgspec.convert(body, Manifest)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         whole = False
     if not whole:
         raise CheckpointError(f"{NAME}: its contents are not what was written")
-    if body["format"] != FORMAT:
-        raise CheckpointError(
-            f"{NAME}: format {body['format']}, and this version reads {FORMAT}: "
-            f"use fenchel-stream {body['versions'].get('fenchel-stream')}"
-        )
-    return dict(body)
+    writer = body["versions"].get("fenchel-stream") if "versions" in body else None
+    raise UnknownFormatError(
+        f"{NAME}: format {str(body['format'])[:20]}, written by fenchel-stream "
+        f"{writer or 'of an unknown version'}, and this version reads format {FORMAT}: go on with "
+        "the version that wrote it, or choose another directory to start anew"
+    )
 
 
-def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+def verify_files(folder: Path, manifest: Manifest) -> None:
     """Compare the files in `folder` with their manifest.
 
     Raises
@@ -117,19 +150,18 @@ def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
     CheckpointError
         A file is missing, was changed, or does not belong there; the message names it.
     """
-    files = manifest["files"]
-    found = {path.name for path in folder.iterdir()} - {NAME}
-    for name in sorted(found ^ files.keys()):
-        where = "does not belong to the checkpoint" if name in found else "is missing"
+    names = {path.name for path in folder.iterdir()} - {NAME}
+    for name in sorted(names ^ manifest.files.keys()):
+        where = "does not belong to the checkpoint" if name in names else "is missing"
         raise CheckpointError(f"{name}: {where}")
-    for name, expected in files.items():
+    for name, expected in manifest.files.items():
         try:
             actual = _describe(folder / name)
         except OSError as error:
             raise CheckpointError(f"{name}: {error.strerror}") from error
-        if actual["bytes"] != expected["bytes"]:
-            raise CheckpointError(f"{name}: {actual['bytes']} bytes instead of {expected['bytes']}")
-        if actual["sha256"] != expected["sha256"]:
+        if actual["bytes"] != expected.bytes:
+            raise CheckpointError(f"{name}: {actual['bytes']} bytes instead of {expected.bytes}")
+        if actual["sha256"] != expected.sha256:
             raise CheckpointError(f"{name}: its sha256 is not that of the manifest")
 
 
@@ -137,28 +169,41 @@ def describe(folder: Path) -> CheckpointInfo:
     """Return what is known of the checkpoint in `folder` without reading its larger files."""
     try:
         manifest = read_manifest(folder)
-    except CheckpointError as error:
+    except UnknownFormatError as error:
         return CheckpointInfo(folder.name, folder, damage=str(error))
+    except CheckpointError as error:
+        return CheckpointInfo(folder.name, folder, damage=f"damaged: {error}")
     return CheckpointInfo(
         folder.name,
         folder,
-        datetime.fromisoformat(manifest["created"]),
-        manifest["meta"],
-        manifest["versions"],
-        sum(file["bytes"] for file in manifest["files"].values()),
+        manifest.created,
+        manifest.meta,
+        manifest.versions,
+        sum(file.bytes for file in manifest.files.values()),
     )
 
 
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries on which a stored state depends."""
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
+def versions(names: Iterable[str] | None = None) -> dict[str, str]:
+    """Return the versions of Python and of the libraries on which a stored state depends.
+
+    Parameters
+    ----------
+    names
+        Which of them; by default all, but torch only if it is in use.
+    """
+    if names is None:
+        libraries = [name for name in _LIBRARIES if name != "torch" or "torch" in sys.modules]
+        names = ("python", *libraries)
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    if name == "python":
+        return platform.python_version()
+    try:
+        return version(name) if name in _LIBRARIES else "unknown"
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _as_json(meta: Mapping[str, Any]) -> Any:
@@ -178,6 +223,6 @@ def _dump(body: Mapping[str, Any]) -> bytes:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": digest}

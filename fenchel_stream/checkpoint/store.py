@@ -5,12 +5,8 @@ from __future__ import annotations
 import builtins
 import logging
 import os
-import re
-import shutil
 import tarfile
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,22 +14,20 @@ from typing import Any, Self
 
 from fenchel_stream.checkpoint.aliases import read_aliases, write_alias
 from fenchel_stream.checkpoint.contents import Contents, read_into
-from fenchel_stream.checkpoint.disk import Lock, synchronise, synchronise_directory, write
+from fenchel_stream.checkpoint.disk import Lock, read, synchronise, write
 from fenchel_stream.checkpoint.manifest import (
     CheckpointInfo,
+    UnknownFormatError,
     describe,
     read_manifest,
     verify_files,
     versions,
     write_manifest,
 )
+from fenchel_stream.checkpoint.numbered import NumberedDirectories, reason
 from fenchel_stream.errors import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(r"\d{8,}")
-# Never a checkpoint: one that is being written, and one that is being removed.
-_NEW, _OLD = ".new-", ".old-"
 
 
 class CheckpointStore:
@@ -73,8 +67,7 @@ class CheckpointStore:
             raise ConfigError(f"keep must be at least 1, not {keep!r}")
         self.directory = Path(directory)
         self.keep = keep
-        self._lock: Lock | None = None
-        self._newest: str | None = None  # as it was when the right to write was taken, or ours
+        self._numbered = NumberedDirectories(self.directory)
 
     def open(self) -> Self:
         """Make the directory if need be and take the right to write there.
@@ -84,32 +77,18 @@ class CheckpointStore:
         CheckpointError
             Another process has that right, or the directory cannot be written.
         """
-        if self._lock is None:
-            try:
-                if not self.directory.is_dir():
-                    self.directory.mkdir(parents=True)
-                    synchronise_directory(self.directory.parent)
-                self._lock = Lock(self.directory)
-                # Now alone: later, what is half written may be that of an owner after this one.
-                self._clean()
-                self._newest = self._last()
-            except OSError as error:
-                raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
+        self._numbered.open()
         return self
 
     def confirm(self) -> None:
-        """Make sure that the right to write here is still that of this process.
+        """Make sure that this process still has the right to write here.
 
         Raises
         ------
         CheckpointError
             Another process has taken it since `open`.
         """
-        if self._lock is not None and self._lock.lost:
-            raise CheckpointError(
-                f"{self.directory}: another process has taken the right to write there, or removed "
-                f"{Lock.NAME}: this one must not go on beside it"
-            )
+        self._numbered.confirm()
 
     @property
     def writer(self) -> str | None:
@@ -118,9 +97,7 @@ class CheckpointStore:
 
     def close(self) -> None:
         """Give the right to write back."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._numbered.close()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -161,11 +138,11 @@ class CheckpointStore:
         """
         self.open()
         contents = Contents(state, allow_pickle)
-        path = self._next(self._names())
-        with self._written(path) as temporary:
+        path = self._numbered.next()
+        with self._numbered.writing(path) as temporary:
             contents.write(temporary)
             write_manifest(temporary, meta)
-        self._prune()
+        self._numbered.prune(self.keep, self.aliases().values())
         return path
 
     def list(self) -> builtins.list[CheckpointInfo]:
@@ -176,12 +153,12 @@ class CheckpointStore:
                 describe(self.directory / name),
                 aliases=tuple(alias for alias, one in aliases.items() if one == name),
             )
-            for name in self._names()
+            for name in self._numbered.names()
         ]
 
     def aliases(self) -> dict[str, str]:
         """Return which checkpoint each alias stands for."""
-        return read_aliases(self.directory, self._names())
+        return read_aliases(self.directory, self._numbered.names())
 
     def alias(self, alias: str, name: str | None = None) -> CheckpointInfo:
         """Let `alias` stand for a checkpoint, by default the newest, which then stays.
@@ -217,7 +194,7 @@ class CheckpointStore:
             There is no such checkpoint, it is damaged, a run is writing here, or the disk refuses.
         """
         self.open()
-        names = self._names()
+        names = self._numbered.names()
         if name is None:
             if not 0 < back < len(names):
                 raise CheckpointError(
@@ -225,10 +202,10 @@ class CheckpointStore:
                 )
             name = names[-1 - back]
         source = self.verify(name).path
-        path = self._next(names)
-        with self._written(path) as temporary:
+        path = self._numbered.next()
+        with self._numbered.writing(path) as temporary:
             for file in source.iterdir():
-                write(temporary / file.name, file.read_bytes())
+                write(temporary / file.name, read(file))
         return self.verify(path.name)
 
     def latest(self) -> CheckpointInfo | None:
@@ -239,13 +216,15 @@ class CheckpointStore:
         CheckpointError
             Its manifest is damaged; the message tells how to go on.
         """
-        names = self._names()
+        names = self._numbered.names()
         if not names:
             return None
-        info = describe(self.directory / names[-1])
-        if info.damage:
-            raise self._damaged(info.name, CheckpointError(info.damage))
-        return info
+        path = self.directory / names[-1]
+        try:
+            read_manifest(path)
+        except CheckpointError as error:
+            raise self._refused(path.name, error) from error
+        return describe(path)
 
     def verify(self, name: str | None = None) -> CheckpointInfo:
         """Check every byte of a checkpoint, by default the newest.
@@ -260,7 +239,7 @@ class CheckpointStore:
         try:
             verify_files(path, read_manifest(path))
         except CheckpointError as error:
-            raise self._damaged(path.name, error) from error
+            raise self._refused(path.name, error) from error
         return describe(path)
 
     def load(
@@ -290,15 +269,16 @@ class CheckpointStore:
             checkpoint is loaded in its place.
         """
         info = self.verify(name)
-        if info.versions != versions():
+        installed = versions(info.versions)
+        if info.versions != installed:
             log.warning(
                 "checkpoint %s was written by %s, this is %s: it may not continue identically",
                 info.name,
                 _listed(info.versions),
-                _listed(versions()),
+                _listed(installed),
             )
         try:
-            read_into(fresh, info.path, read_manifest(info.path)["files"], allow_pickle)
+            read_into(fresh, info.path, read_manifest(info.path), allow_pickle)
         except CheckpointError as error:
             raise CheckpointError(f"checkpoint {info.path}: {error}") from error
         return dict(info.meta)
@@ -322,6 +302,8 @@ class CheckpointStore:
             The checkpoint is damaged, or the file exists or cannot be written.
         """
         info, target = self.verify(name), Path(path)
+        if info.path.resolve() in target.resolve().parents:
+            raise CheckpointError(f"{target} is in the checkpoint itself: choose another place")
         try:
             with target.open("xb") as file:
                 try:
@@ -332,61 +314,26 @@ class CheckpointStore:
                     target.unlink()
                     raise
         except OSError as error:
-            raise CheckpointError(f"{target} cannot be written: {_reason(error)}") from error
+            raise CheckpointError(f"{target} cannot be written: {reason(error)}") from error
         return target
 
-    def _next(self, names: builtins.list[str]) -> Path:
-        return self.directory / f"{int(names[-1]) + 1 if names else 1:08d}"
-
-    @contextmanager
-    def _written(self, path: Path) -> Iterator[Path]:
-        """Lend a directory, and let it appear as `path` once all that was put there is safe."""
-        if (newest := self._last()) is not None and int(newest) > int(self._newest or 0):
-            raise CheckpointError(
-                f"{self.directory}: another process has written checkpoint {newest} since this one "
-                f"had {self._newest}: the state is no longer ours to go on from"
-            )
-        self.confirm()
-        # Under a name of its own: an owner that was paused must not go on with ours, nor remove it.
-        temporary = self.directory / f"{_NEW}{path.name}-{uuid.uuid4().hex[:8]}"
-        try:
-            temporary.mkdir()
-            yield temporary
-            synchronise_directory(temporary)
-            temporary.rename(path)  # refused where another process was first
-            self._newest = path.name
-            synchronise_directory(self.directory)
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be written: {_reason(error)}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-    def _last(self) -> str | None:
-        return names[-1] if (names := self._names()) else None
-
-    def _names(self) -> builtins.list[str]:
-        try:
-            found = [path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise CheckpointError(f"{self.directory}: {_reason(error)}") from error
-        return sorted(found, key=int)
-
     def _path(self, name: str | None) -> Path:
-        names = self._names()
+        names = self._numbered.names()
         if not names:
             raise CheckpointError(f"{self.directory} holds no checkpoint")
         aliases = self.aliases()
-        found = names[-1] if name is None else aliases.get(name, name)
-        if found not in names:
+        number = names[-1] if name is None else aliases.get(name, name)
+        if number not in names:
             known = ", ".join([*names, *aliases])
             raise CheckpointError(f"{self.directory} holds no checkpoint {name!r}, only {known}")
-        return self.directory / found
+        return self.directory / number
 
-    def _damaged(self, name: str, error: CheckpointError) -> CheckpointError:
+    def _refused(self, name: str, error: CheckpointError) -> CheckpointError:
+        """Return the error about a checkpoint that cannot be used, with what to do instead."""
+        if isinstance(error, UnknownFormatError):
+            return CheckpointError(f"checkpoint {self.directory / name}: {error}")
         advice = "and no older one is whole: start anew in another directory"
-        for older in reversed(self._names()):
+        for older in reversed(self._numbered.names()):
             path = self.directory / older
             try:
                 if int(older) < int(name):
@@ -400,29 +347,6 @@ class CheckpointStore:
                 continue
         return CheckpointError(f"checkpoint {self.directory / name} is damaged: {error}; {advice}")
 
-    def _prune(self) -> None:
-        kept = set(self.aliases().values())
-        for name in self._names()[: -self.keep]:
-            if name in kept:
-                continue
-            # Renamed first: a crash while it is removed must not leave half a checkpoint.
-            old = self.directory / f"{_OLD}{name}"
-            try:
-                (self.directory / name).rename(old)
-                shutil.rmtree(old)
-            except OSError as error:
-                log.warning("old checkpoint %s stays: %s", self.directory / name, _reason(error))
 
-    def _clean(self) -> None:
-        """Remove what a crash left behind."""
-        for path in self.directory.iterdir():
-            if path.name.startswith((_NEW, _OLD)):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def _listed(found: Mapping[str, str]) -> str:
-    return ", ".join(f"{library} {version}" for library, version in found.items())
+def _listed(libraries: Mapping[str, str]) -> str:
+    return ", ".join(f"{library} {version}" for library, version in libraries.items())

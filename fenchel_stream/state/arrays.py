@@ -83,6 +83,12 @@ def array_name(path: str) -> str:
     return re.sub(r"[^\w.\[\]'-]+", "_", path)[:100] or "array"
 
 
+def is_array(obj: object) -> bool:
+    """Say whether `obj` is an array or a tensor, of any kind."""
+    torch = sys.modules.get("torch")
+    return isinstance(obj, np.ndarray) or (torch is not None and isinstance(obj, torch.Tensor))
+
+
 def is_plain(dtype: np.dtype[Any]) -> bool:
     """Say whether values of a NumPy type are their bytes."""
     return dtype.kind in "biufcmM"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,15 +10,7 @@ from numpy.typing import NDArray
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.arrays import Arrays, data_of
 from fenchel_stream.state.callables import Callables
-from fenchel_stream.state.classes import (
-    ALLOWED,
-    attributes,
-    class_name,
-    container_of,
-    find_class,
-    keeps_all_in_attributes,
-    set_attributes,
-)
+from fenchel_stream.state.classes import ALLOWED, find_class
 from fenchel_stream.state.generators import Generators
 from fenchel_stream.state.kind import Kind
 from fenchel_stream.state.objects import Objects
@@ -77,12 +68,7 @@ def pack(
     packer = Packer(KINDS, allow)
     tree = packer.run(obj, path)
     arrays = {name: data_of(array) for name, array in packer.arrays.items()}
-    # Make sure now, not when the state is needed, that a new object has what is not stored.
-    fresh = _fresh_like(obj, allow)
-    if any(node["kind"] == Callables.tag for node in tree["nodes"]):
-        restore(fresh, tree, arrays, allow)
-    else:
-        admitted(tree, Packer(KINDS, allow).run(fresh, ""), KINDS, allow)
+    _verify(packer, tree, arrays)
     return tree, arrays
 
 
@@ -132,35 +118,55 @@ def restore(
     return restored
 
 
-_MOST_NESTED = 50
-"""How deep in data a model may be."""
+def _verify(packer: Packer, tree: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Make sure now, not when the state is needed, that new models have what is not stored."""
+    has_code = any(node["kind"] == Callables.tag for node in tree["nodes"])
+    for number in _models(packer, tree):
+        part = {**tree, "root": [number]}
+        if (fresh := _clone(packer.object(number))) is None:
+            continue
+        if has_code:
+            restore(fresh, part, arrays, packer.allow)
+        else:
+            admitted(part, Packer(KINDS, packer.allow).run(fresh, ""), KINDS, packer.allow)
 
 
-def _fresh_like(obj: Any, allow: tuple[str, ...], seen: frozenset[int] = frozenset()) -> Any:
-    """Return an object of the configuration of `obj`, new as far as River can make one."""
-    cls: Any = type(obj)
-    if id(obj) in seen or len(seen) > _MOST_NESTED:
+def _models(packer: Packer, tree: dict[str, Any]) -> Iterator[int]:
+    """Yield the nodes of River's objects that are not part of others."""
+    kinds = {kind.tag: kind for kind in KINDS}
+    todo, visited = [tree["root"]], set()
+    while todo:
+        packed = todo.pop()
+        if not isinstance(packed, list) or packed[0] in visited:
+            continue
+        (number,) = packed
+        visited.add(number)
+        node = tree["nodes"][number]
+        if node["kind"] == Callables.tag:
+            raise CheckpointError(
+                f"{node['path']} is {node['name']}, which is code and cannot be stored: set "
+                "allow_pickle = true if you accept pickle"
+            )
+        if _is_model(packer.object(number)):
+            yield number
+        else:
+            todo += [part for _, part, _ in kinds[node["kind"]].parts(node, None)]
+
+
+def _is_model(obj: Any) -> bool:
+    return hasattr(type(obj), "_get_params")
+
+
+def _clone(model: Any) -> Any:
+    """Return a new object of the configuration of `model`, None if its class makes none."""
+    try:
+        params = model._get_params()  # noqa: SLF001 - River has no public way to ask
+        # River copies a list of models with all that they have learnt.
+        lists = {
+            name: [_clone(part) if _is_model(part) else part for part in value]
+            for name, value in params.items()
+            if type(value) is list
+        }
+        return model.clone(lists) if lists else model.clone()
+    except Exception:  # noqa: BLE001 - it is the model's own code
         return None
-    if isinstance(obj, type):
-        return obj
-    seen |= {id(obj)}
-    if hasattr(cls, "_get_params"):
-        try:
-            params = obj._get_params()  # noqa: SLF001 - River has no public way to ask
-            # River copies a list of models with all that they have learnt.
-            lists = {name: value for name, value in params.items() if type(value) is list}
-            changes = {name: _fresh_like(value, allow, seen) for name, value in lists.items()}
-            return obj.clone(changes) if changes else obj.clone()
-        except Exception:  # noqa: BLE001 - some of River's classes cannot be cloned
-            return None
-    if cls is dict:
-        return {key: _fresh_like(value, allow, seen) for key, value in obj.items()}
-    if cls in (list, tuple, deque):
-        return cls(_fresh_like(value, allow, seen) for value in obj)
-    ours = ":" in (class_name(cls, allow) or "")
-    if not ours or container_of(cls) is not object or not keeps_all_in_attributes(cls):
-        return None
-    fresh = object.__new__(cls)
-    state = {name: _fresh_like(value, allow, seen) for name, value in attributes(obj).items()}
-    set_attributes(fresh, state)
-    return fresh

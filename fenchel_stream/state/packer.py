@@ -57,6 +57,10 @@ class Packer:
             self._objects.append((value, path))
         return [number]
 
+    def object(self, number: int) -> Any:
+        """Return the object of a node."""
+        return self._objects[number][0]
+
     def add_array(self, array: Any, path: str) -> str:
         """Keep an array or a tensor, and return the name of its data."""
         name = array_name(path)

@@ -23,6 +23,7 @@ from fenchel_stream.state.kind import FACTORY, HELD, Kind
 from fenchel_stream.state.objects import is_own_function
 
 GROWN = (
+    "fenchel_stream.evaluation",
     "river._river_rust",
     "river.drift",
     "river.forest",
