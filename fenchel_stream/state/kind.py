@@ -59,6 +59,9 @@ class Restoring(Protocol):
     def value(self, packed: Any) -> Any:
         """Return the atom or the object that `packed` stands for."""
 
+    def key(self, packed: Any) -> Any:
+        """Return what `packed` stands for, if it can be hashed safely."""
+
     def find_class(self, name: str) -> type:
         """Return a class of that name, if the state may name it."""
 

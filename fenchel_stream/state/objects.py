@@ -92,7 +92,8 @@ class Objects(Kind):
     def build(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         cls = restoring.find_class(node["class"])
         container: Any = container_of(cls)
-        return container.__new__(cls, [restoring.value(item) for item in node["items"]])
+        item = restoring.key if container is frozenset else restoring.value
+        return container.__new__(cls, list(map(item, node["items"])))
 
     def hashes(self, obj: Any) -> bool:
         return isinstance(obj, (dict, set))
@@ -110,13 +111,16 @@ class Objects(Kind):
         container: Any = container_of(cls)
         if container in (list, set, deque):
             container.clear(obj)
-            (set.update if container is set else container.extend)(
-                obj, [restoring.value(item) for item in node["items"]]
+            fill, item = (
+                (set.update, restoring.key)
+                if container is set
+                else (container.extend, restoring.value)
             )
+            fill(obj, list(map(item, node["items"])))
         elif issubclass(container, dict):
             container.clear(obj)
             for key, value in _pairs(node):
-                container.__setitem__(obj, restoring.value(key), restoring.value(value))
+                container.__setitem__(obj, restoring.key(key), restoring.value(value))
             # A factory that is a mere class is the configuration's, if that has one.
             if container is defaultdict and (
                 obj.default_factory is None or isinstance(node["factory"], list)

@@ -12,6 +12,8 @@ from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.atoms import unpack_atom
 from fenchel_stream.state.kind import LATER, Counterpart, Kind, Node
 
+_MOST_NESTED, _MOST_HASHED = 100, 10**8
+
 
 class Restorer:
     """One restoration: which node became which object.
@@ -42,6 +44,8 @@ class Restorer:
         self._at: dict[int, Counterpart] = {}
         self._made: dict[int, Any] = {}
         self._claimed: dict[int, Any] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._hashed = 0
 
     def run(self, root: Any, fresh: Any) -> Any:
         """Return the object at `root`, made from `fresh` where that has a counterpart."""
@@ -66,6 +70,33 @@ class Restorer:
             kind, node = self._kind(number)
             self._made[number] = kind.build(node, self._at[number], self)
         return self._made[number]
+
+    def key(self, packed: Any) -> Any:
+        """Return what `packed` stands for, if it can be hashed safely.
+
+        Python hashes tuples in tuples by recursion, which ends the process if they are deep, and
+        hashes what they share again and again.
+        """
+        self._hashed += self._size(packed, 0)[0]
+        if self._hashed > _MOST_HASHED:
+            raise CheckpointError("its keys have too many parts")
+        return self.value(packed)
+
+    def _size(self, packed: Any, depth: int) -> tuple[int, int]:
+        """Return how many parts a key has, and how deep they are."""
+        if not isinstance(packed, list):
+            return 1, 0
+        (number,) = packed
+        if number not in self._sizes:
+            sizes = [(1, 0)]
+            if depth <= _MOST_NESTED:
+                items = self._nodes[number].get("items", ())
+                sizes += [self._size(item, depth + 1) for item in items]
+            height = 1 + max(height for _, height in sizes)
+            if max(depth, height) > _MOST_NESTED:
+                raise CheckpointError(f"a key is nested more than {_MOST_NESTED} deep")
+            self._sizes[number] = sum(count for count, _ in sizes), height
+        return self._sizes[number]
 
     def claim(self, fresh: Any, cls: type) -> Any:
         """Return `fresh` if it is a `cls` and no other node has it, else None."""

@@ -10,6 +10,7 @@ from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.classes import class_name
 from fenchel_stream.state.kind import FACTORY, Counterpart, Kind, Node, Packing, Restoring
 
+_LONGEST_WINDOW = 10**8
 _RUST = "river._river_rust."
 _VECTOR = f"{_RUST}vectordict:VectorDict"
 
@@ -40,9 +41,17 @@ class RustObjects(Kind):
     def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         cls: Any = _rust_class(node, restoring)
         obj = restoring.claim(at.fresh, cls)
-        if obj is None:
-            obj = cls.__new__(cls, *map(restoring.value, node["new"]))
-        obj.__setstate__(b64decode(node["state"]))
+        try:
+            if obj is None:
+                new = [restoring.value(value) for value in node["new"]]
+                if any(value > _LONGEST_WINDOW for value in new):  # Rust would end the process
+                    raise CheckpointError(f"{cls.__name__} cannot be made of {new}")
+                obj = cls.__new__(cls, *new)
+            obj.__setstate__(b64decode(node["state"]))
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # Rust's, which is no Exception
+                raise
+            raise CheckpointError(f"{cls.__name__} cannot have such a state: {error}") from error
         return obj
 
 
@@ -75,10 +84,11 @@ class VectorDicts(Kind):
 
     def build(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         cls: Any = _rust_class(node, restoring)
-        flat = map(restoring.value, node["pairs"])
-        mask = None if node["mask"] is None else set(map(restoring.value, node["mask"]))
+        keys = map(restoring.key, node["pairs"][::2])
+        values = map(restoring.value, node["pairs"][1::2])
+        mask = None if node["mask"] is None else set(map(restoring.key, node["mask"]))
         factory = restoring.value(node["factory"])
-        return cls(dict(zip(flat, flat, strict=True)), factory, mask, True)
+        return cls(dict(zip(keys, values, strict=True)), factory, mask, True)
 
 
 def _rust_class(node: Node, restoring: Restoring) -> type:

@@ -256,7 +256,7 @@ class TestArrays:
         for kept in (whole, whole.transpose(0, 2), whole[:, :, 1:3], whole[0, 0, 0], whole[:0]):
             (back,) = through_json([kept])
             assert (back.dtype, back.shape) == (dtype, kept.shape)
-            if kept.is_contiguous() or kept.shape == (4, 3, 2):  # no gap to close
+            if kept.numel() and kept.shape != (2, 3, 2):  # no gap to close
                 assert back.stride() == kept.stride()
             bits, kept_bits = (t.reshape(-1).contiguous().view(torch.uint8) for t in (back, kept))
             assert bits.equal(kept_bits)
