@@ -93,7 +93,8 @@ def as_array(x: Any, like: Array) -> Array:
 def placed(x: Array, device: str, dtype: str) -> Array:
     """Return `x` as a network on `device` computes with it: an array on ``cpu``, else a tensor."""
     if device == "cpu":
-        return as_numpy(x).astype(dtype, copy=False)
+        array = x if type(x) is np.ndarray else as_numpy(x)
+        return array.astype(dtype, copy=False)
     torch = import_torch(f"device {device!r}")
     return torch.as_tensor(x, dtype=getattr(torch, dtype), device=device).detach()
 
