@@ -1,4 +1,4 @@
-"""Comma-separated files, plain or gzip."""
+"""The source that reads comma-separated files, plain or gzip."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class CsvSource(Source):
 
     The check of the rows decides later which texts are numbers. An empty field is a missing value.
     The label of a record is the physical line on which it begins (``flights.csv.gz:17``; the header
-    is line 1). A blank line is not a record. A record is set aside alone when it is
+    is line 1). A blank line is not a record. A record is set aside, without its neighbours, when it
+    is
 
     - ``ragged``: it has more or fewer fields than the header,
     - ``invalid_utf8``: it holds bytes that are not UTF-8,
     - ``nul``: it holds a NUL byte,
     - ``oversized``: a field is longer than the limit of Python's csv module (128 KiB), or the line
       longer than 16 MiB,
-    - ``malformed``: a quote does not close (within the same limits), or a character other than a
-      delimiter follows a closing quote. Only the line on which the record begins is set aside
-      then, and reading continues with the next line.
+    - ``malformed``: a quote does not close within the same limits, or a character other than a
+      delimiter follows a closing quote. Then only the line on which the record begins is set
+      aside, and reading continues with the next line.
 
     Parameters
     ----------
@@ -94,11 +95,11 @@ class CsvSource(Source):
                 lines.move_to(*counts(position, "offset", "line"))
             while True:
                 first = lines.line + 1
-                rows = self._plain(lines, size, len(columns))
+                rows = self._take_good(lines, size, len(columns))
                 starts: list[int] | range = range(first, lines.line + 1)
                 rejects: list[Reject] = []
                 if not rows:
-                    rows, starts, rejects = self._careful(lines, size, len(columns))
+                    rows, starts, rejects = self._take_each(lines, size, len(columns))
                     if not rows and not rejects:
                         return
                 yield Batch(
@@ -111,7 +112,7 @@ class CsvSource(Source):
 
     @cached_property
     def total(self) -> int | None:
-        """Number of records, if the file is small and has no quotes."""
+        """Number of records; None if the file is large or has quotes."""
         count = count_lines(self.file, unless=b'"')
         return None if count is None else max(count - 1, 0)
 
@@ -133,7 +134,7 @@ class CsvSource(Source):
             raise DataError(f"{lines.name}: the header names {names} twice")
         return columns
 
-    def _plain(self, lines: Lines, size: int, width: int) -> list[list[str]]:
+    def _take_good(self, lines: Lines, size: int, width: int) -> list[list[str]]:
         """Take `size` records if each of the next lines is one good record; else take nothing."""
         raw = lines.peek(size)[:size]
         if not raw or max(map(len, raw)) >= LINE_LIMIT:
@@ -146,13 +147,14 @@ class CsvSource(Source):
             rows = list(csv.reader(text, delimiter=self.delimiter, strict=True))
         except (UnicodeDecodeError, csv.Error):
             return []
-        # As many records as lines: no record spans lines, for an open quote at the end raises.
+        # If a record spanned lines, there would be fewer records than lines. A quote that is open
+        # at the end raises csv.Error.
         if len(rows) != len(raw) or set(map(len, rows)) != {width}:
             return []
         lines.take(len(raw))
         return rows
 
-    def _careful(
+    def _take_each(
         self, lines: Lines, size: int, width: int
     ) -> tuple[list[list[str]], list[int], list[Reject]]:
         """Take `size` records one by one: good ones, the lines where they begin, and rejects."""
@@ -194,8 +196,8 @@ class CsvSource(Source):
         except StopIteration:
             return None
         except csv.Error as error:
-            # A stray quote takes in lines until the next quote, perhaps to the end of the file.
-            # All lines but the first are read again.
+            # After a stray quote the parser takes all lines up to the next quote, perhaps up to the
+            # end of the file. So only the first line is set aside. The others are read again.
             fault = "oversized" if taken == 1 and "limit" in str(error) else "malformed"
             detail = str(error)
             taken = 1

@@ -1,4 +1,4 @@
-"""Decodes the bytes of a JSON object to a dict, or gives the reason why they are not one."""
+"""Decodes the bytes of a JSON object to a dict, or says why they are not a JSON object."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def decode_all(raw: Sequence[bytes]) -> list[dict[str, Any]]:
         return []
     if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
         return []
-    # Most records have one colon for each key. Then no key can occur twice.
+    # If a record has as many colons as keys, no key occurs twice. Most records pass this test.
     colons = list(map(bytes.count, raw, repeat(b":")))
     if colons != list(map(len, rows)) and any(map(_repeats, raw, rows)):
         return []
@@ -90,7 +90,7 @@ def _keys(value: Any) -> int:
 
 
 def _fault(raw: bytes, error: orjson.JSONDecodeError) -> str:
-    """Name the fault of a record. Python's parser is slower than orjson and tells more."""
+    """Return the reason in one word. Python's parser is slower than orjson, but says more."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:

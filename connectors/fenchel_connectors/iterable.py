@@ -1,4 +1,4 @@
-"""Any Python iterable of records or of frames."""
+"""The source that reads a Python iterable of records or of frames."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class IterableSource(Source):
     ----------
     iterable
         The items, or one frame, or a callable that returns a new iterator at every call. Reading
-        starts at the first item each time: to resume a run, pass the same items again, and those
-        already learnt are skipped. Make a one-shot iterator anew before you resume.
+        starts at the first item each time. To resume a run, pass the same items again: the source
+        skips those that the run has learnt. Make a one-shot iterator anew before you resume.
     target
         Name of the column for a `y` that is not a dict.
     name
@@ -63,8 +63,8 @@ class IterableSource(Source):
         items = [iterable] if _is_frame(iterable) else iterable
         if isinstance(items, (str, bytes)) or not (callable(items) or isinstance(items, Iterable)):
             raise ConfigError(
-                f"iterable: {iterable!r} holds no records; this source is for Python objects, and "
-                f"a file is read by csv:, jsonl: or parquet:"
+                f"iterable: {iterable!r} holds no records; this source reads Python objects, and "
+                f"csv:, jsonl: or parquet: read a file"
             )
         self.iterable = items
         self.target = target
@@ -78,7 +78,7 @@ class IterableSource(Source):
         DataError
             A record has a feature with the name of the target.
         CheckpointError
-            `position` is not one of an iterable, or lies beyond its end.
+            `position` is not that of an iterable, or lies beyond its end.
         """
         (done,) = [0] if position is None else counts(position, "record")
         items = iter(self.iterable() if callable(self.iterable) else self.iterable)
@@ -93,7 +93,7 @@ class IterableSource(Source):
 
     @property
     def total(self) -> int | None:
-        """Number of records, if the items are a list or another sequence."""
+        """Number of records; None if the items are not a list or another sequence."""
         if not isinstance(self.iterable, Sequence):
             return None
         if self.iterable and _is_frame(self.iterable[0]):

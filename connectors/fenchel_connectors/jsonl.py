@@ -1,4 +1,4 @@
-"""JSON lines: a file, plain or gzip, or standard input."""
+"""The source that reads JSON lines from a file, plain or gzip, or from standard input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JsonlSource(Source):
     lists and columns of mixed types stay in the frame as Python objects: a row is not rejected for
     a nested column that is ignored. The label of a record is its physical line
     (``events.jsonl:17``, ``stdin:17``; the first is line 1). A blank line is not a record. A line
-    is set aside alone when it is
+    is set aside, without its neighbours, when it is
 
     - ``malformed``: not JSON,
     - ``invalid_utf8``: not UTF-8,
@@ -50,9 +50,9 @@ class JsonlSource(Source):
     Notes
     -----
     A position is the byte in the unpacked file at which the next line begins, and the number of
-    lines before it. Standard input has a number of lines only: to resume, send the same stream
-    from its beginning; the lines already learnt are skipped. A batch of standard input comes when
-    `size` records have arrived or the stream has ended.
+    lines before it. A position in standard input is a number of lines only. To resume, send the
+    same stream from its beginning: the source skips the lines that the run has learnt. A batch of
+    standard input comes when `size` records have arrived or the stream has ended.
 
     Examples
     --------
@@ -89,11 +89,11 @@ class JsonlSource(Source):
                 lines.move_to(*counts(position, "offset", "line"))
             while True:
                 first = lines.line + 1
-                rows, raw = _plain(lines, size)
+                rows, raw = _take_good(lines, size)
                 numbers: list[int] | range = range(first, lines.line + 1)
                 rejects: list[Reject] = []
                 if not rows:
-                    rows, raw, numbers, rejects = _careful(lines, size)
+                    rows, raw, numbers, rejects = _take_each(lines, size)
                     if not rows and not rejects:
                         return
                 here = {"line": lines.line}
@@ -107,11 +107,11 @@ class JsonlSource(Source):
 
     @cached_property
     def total(self) -> int | None:
-        """Number of records, if the file is small."""
+        """Number of records; None if the file is large or standard input."""
         return None if self.waits else count_lines(self.file)
 
 
-def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
+def _take_good(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Take `size` records if each of the next lines is a good record; else take nothing."""
     raw = lines.peek(size)[:size]
     rows = decode_all(raw)
@@ -119,7 +119,7 @@ def _plain(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:
     return rows, raw
 
 
-def _careful(
+def _take_each(
     lines: Lines, size: int
 ) -> tuple[list[dict[str, Any]], list[bytes], list[int], list[Reject]]:
     """Take `size` records one by one: good ones, their bytes and lines, and rejects."""

@@ -1,4 +1,4 @@
-"""Predictions and rejects as JSON lines."""
+"""The sink that writes records, such as predictions and rejects, as JSON lines."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class JsonlSink(Sink):
 
     A new run calls ``truncate(None)``. A resumed run calls ``truncate`` with the position of its
     checkpoint, which drops the lines of the batches that it will learn again. NaN and infinities
-    are written as null, and keys of other types as text (True as ``"true"``).
+    are written as null. Keys that are not text are written as text (True as ``"true"``).
 
     Parameters
     ----------
     address
-        Path of the file, made with its folder if it does not exist. ``-`` is standard output.
-        Lines in a pipe cannot be taken back: a resumed run writes some of them again.
+        Path of the file. The file and its folder are made if they do not exist. ``-`` is standard
+        output. Lines in a pipe cannot be dropped, so that a resumed run writes some of them again.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class JsonlSink(Sink):
         if size < keep:
             raise CheckpointError(
                 f"{self.path}: holds {size} bytes, but the checkpoint was made when it held "
-                f"{keep}; put the file back, or start afresh"
+                f"{keep}; restore the file, or start afresh"
             )
         self._file.truncate(keep)
         self._file.seek(keep)
@@ -118,7 +118,7 @@ class JsonlSink(Sink):
 
     @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
-        """Write the values of all records to a file, one a line, instead of its content.
+        """Replace the content of a file by the values of all records, one a line.
 
         Raises
         ------

@@ -1,4 +1,7 @@
-"""The lines of a file, plain or gzip, with the byte at which each begins."""
+"""Reads the lines of a file, plain or gzip, and knows the byte at which each begins.
+
+The sources of CSV and of JSON lines use it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.streams.source import RAW_LIMIT
 
 LINE_LIMIT = 1 << 24
-"""Bytes of a line that are kept, and of the longest record: a file without line ends must not fill
-the memory."""
+"""A line is cut to this number of bytes, and a record of this number or more is set aside. A file
+without line ends must not fill the memory."""
 
 CHUNK = 1 << 17
-COUNTED = 1 << 24  # files up to this many bytes are read once to count their records
+COUNTED = 1 << 24  # only a file of at most this many bytes is read to count its records
 BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -55,7 +58,7 @@ class Lines:
         self._sizes: list[int] = []  # an overlong line is kept in part, but counts in full
 
     def peek(self, count: int) -> list[bytes]:
-        """Return at least the next `count` lines, or fewer if the stream ends before.
+        """Return at least the next `count` lines, or fewer if the stream ends earlier.
 
         A line of `LINE_LIMIT` bytes or more is cut to that length.
         """
@@ -79,7 +82,7 @@ class Lines:
         Raises
         ------
         CheckpointError
-            The stream ends before.
+            The stream ends before `offset`.
         """
         reached = self.offset + sum(self._sizes)
         if isinstance(self._stream, io.BufferedReader) and _is_regular(self._stream):
@@ -98,12 +101,12 @@ class Lines:
         self.offset, self.line = offset, line
 
     def skip(self, line: int) -> None:
-        """Take lines until `line` lines have been taken, for a stream without offsets.
+        """Take lines until `line` lines have been taken. Standard input has no other position.
 
         Raises
         ------
         CheckpointError
-            The stream ends before.
+            The stream has fewer lines.
         """
         while self.line < line:
             count = len(self.peek(min(line - self.line, 4096))[: line - self.line])
@@ -182,7 +185,7 @@ def open_lines(file: Path) -> Iterator[Lines]:
         if plain.peek(2)[:2] != GZIP_MAGIC:
             yield Lines(plain, file.name)
             return
-        # GzipFile looks up its lines in Python; the buffer does it in C.
+        # GzipFile looks for line ends in Python code, and the buffer in C.
         with gzip.GzipFile(fileobj=plain) as packed:
             unpacked = io.BufferedReader(packed, CHUNK)
             yield Lines(unpacked, file.name)
@@ -191,7 +194,8 @@ def open_lines(file: Path) -> Iterator[Lines]:
 def count_lines(file: Path, unless: bytes | None = None) -> int | None:
     """Return the number of lines that are not blank; None for a large file.
 
-    The result is None too if a line holds the bytes `unless`: it may not be one record.
+    The result is also None if a line holds the bytes `unless`, because such a line may be only a
+    part of a record.
     """
     if not file.is_file() or file.stat().st_size > COUNTED:
         return None

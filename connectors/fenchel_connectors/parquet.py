@@ -1,4 +1,4 @@
-"""Parquet files."""
+"""The source that reads Parquet files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fenchel_stream.errors import CheckpointError, ConfigError, DataError
 from fenchel_stream.streams.source import Batch, Position, Source
 
 BLOCK = 1 << 16
-"""Rows that are read at a time, whatever the size of the file's row groups."""
+"""Rows that are read at a time. It does not depend on the size of the row groups of the file."""
 
 
 class ParquetSource(Source):

@@ -12,7 +12,7 @@ def counts(position: Position, *keys: str) -> list[int]:
     Raises
     ------
     CheckpointError
-        One of them is missing or is something else: the position is of another kind of source.
+        One is missing or is not such an integer: another kind of source made the position.
 
     Examples
     --------

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-EXACT = 2**53  # beyond it, not every integer is a float64
+EXACT = 2**53  # above it, a float64 does not hold every integer
 
 
 def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
     """Return one row per record and one column per key, null where a record lacks the key.
 
-    Columns stand in the order in which their keys appear. A column whose values have one type, or
-    are integers and floats that a float holds exactly, has that type. A column of mixed types, or
-    of values such as nested dicts that are no column type, holds the Python objects themselves
+    Columns stand in the order in which their keys appear. A column whose values have one type has
+    that type. Integers beside floats become floats if a float holds each of them exactly. Any other
+    column, such as one of mixed types or of nested dicts, holds the Python objects themselves
     (polars' Object): 1.5 beside "abc" stays 1.5.
 
     Examples
@@ -36,8 +36,10 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
         columns = list(map(list, zip(*[row.values() for row in records], strict=True)))
     else:
         columns = [[row.get(key) for row in records] for key in keys]
-    # A dict, because polars gives a column without a name a new name if it gets a list.
-    return pl.DataFrame({key: _column(key, one) for key, one in zip(keys, columns, strict=True)})
+    # A dict, because polars renames a series with an empty name if it gets a list.
+    return pl.DataFrame(
+        {key: _column(key, values) for key, values in zip(keys, columns, strict=True)}
+    )
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
@@ -53,5 +55,5 @@ def _column(name: str, values: list[Any]) -> pl.Series:
         try:
             return pl.Series(name, values)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            pass  # not a column type: an integer beyond 128 bits, an object of another library
+            pass  # polars has no such type: an integer beyond 128 bits, an object of a library
     return pl.Series(name, values, pl.Object)

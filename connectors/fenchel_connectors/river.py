@@ -1,7 +1,8 @@
-"""River's bundled data sets and its generators.
+"""The source that reads River's bundled data sets and its generators.
 
-River imports scikit-learn and pandas for them, which takes longer than the other imports of a run
-together. Functions of this module therefore import River only when one is opened.
+The import of River's data sets also imports scikit-learn and pandas. That takes longer than all
+other imports of a run. The functions of this module therefore import River only when a source is
+opened.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ class RiverSource(Source):
     Parameters
     ----------
     address
-        ``Phishing``, or ``synth.SEA?variant=1&seed=3&n=10000``: the parameters of the class in
-        River, and `n`, the number of records. A generator without `n` has no end. Its seeds default
-        to 0, so that every run sees the same stream.
+        ``Phishing``, or ``synth.SEA?variant=1&seed=3&n=10000``. The parameters are those of the
+        class in River, and `n`, the number of records. A generator without `n` has no end. Seeds
+        default to 0, so that every run sees the same stream.
 
     Raises
     ------
@@ -40,8 +41,8 @@ class RiverSource(Source):
 
     Notes
     -----
-    A position is the number of records before the next one. A resumed run generates and skips
-    them.
+    A position is the number of records before the next one. A resumed run generates these records
+    again and skips them.
 
     Examples
     --------

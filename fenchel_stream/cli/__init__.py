@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        By default those of the process.
+        The arguments; by default those of the process.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 @contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: an exception may get lost during an import."""
+    """Let Ctrl-C end the process at once. An exception may get lost while modules are imported."""
     try:
         handler = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     except ValueError:  # only the main thread can handle signals

@@ -1,4 +1,7 @@
-"""``fenchel-stream check``: would a run work? Nothing is written, and nothing learnt is kept."""
+"""``fenchel-stream check``: try a configuration on the first batch of its source.
+
+The command writes no file, and the trained model is thrown away.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ def execute(options: argparse.Namespace) -> None:
     _show("configuration", f"{options.config or 'flags'}: well-formed")
     _show("model", " ".join(repr(learner.test.model.model).split()))
     learners = map(Learner, Group(config).configs().values()) if config.run.group else [learner]
-    for one in learners:
-        _check_checkpoint(one)
+    for partition_learner in learners:
+        _check_checkpoint(partition_learner)
     for key, path in _files(config):
         _check_writable(key, path)
     source, url = learner.labels.source, config.source.url
@@ -48,14 +51,14 @@ def _check_checkpoint(learner: Learner) -> None:
         origin.store.verify(origin.info.name)
         records = origin.info.meta.get("records", 0)
         path = origin.info.path
-        _show("checkpoint", f"{path}: a run goes on from there, after {records:,} records")
+        _show("checkpoint", f"{path}: a run resumes from it, after {records:,} records")
     elif checkpoints.settings is not None:
-        place = "anew" if checkpoints.beginning() is None else "where the one before did"
-        _show("checkpoint", f"{checkpoints.settings.directory}: none yet, a run begins {place}")
+        start = "anew" if checkpoints.beginning() is None else "where the earlier run began"
+        _show("checkpoint", f"{checkpoints.settings.directory}: none yet, a run begins {start}")
 
 
 def _first_batch(learner: Learner, patience: float) -> Batch | None:
-    """Return the first batch with a record; None if the source stays idle."""
+    """Return the first batch with a record; None if none comes within `patience` seconds."""
     end = time.monotonic() + patience
     with learner.labels.source.reading(learner.config.run.batch_size) as batches:
         for batch in batches:
@@ -78,7 +81,7 @@ def _try(learner: Learner, batch: Batch) -> None:
         _show("", f"{count} {reason}: {first.where}, {first.detail or first.raw[:60]}")
     if not checked.where:
         raise DataError("no record of the first batch can be learnt")
-    for _ in range(2):  # a model that has learnt nothing may have no prediction
+    for _ in range(2):  # the model may give no prediction before it has learnt a batch
         step = learner.labels.step(learner.test, checked)
     if step.labels:
         _show("dry run", f"predicts {step.labels[0]!r} for {checked.where[0]}")
@@ -116,8 +119,8 @@ def _files(config: Config) -> list[tuple[str, Path]]:
 
 
 def _check_writable(key: str, path: Path) -> None:
-    nearest = next(one for one in (path, *path.absolute().parents) if one.exists())
-    if not os.access(nearest, os.W_OK) or not (nearest == path or nearest.is_dir()):
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(existing, os.W_OK) or not (existing == path or existing.is_dir()):
         raise ConfigError(f"{key}: {path} cannot be written")
 
 

@@ -1,4 +1,4 @@
-"""``fenchel-stream checkpoint``: look after a directory of checkpoints."""
+"""``fenchel-stream checkpoint``: list, verify, export, name or roll back checkpoints."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _list(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     store = open_store(options.directory)
-    # With None the store verifies its newest checkpoint, or raises an error that it has none.
+    # In a directory without checkpoints, `verify(None)` raises the error that says so.
     names = [options.name] if options.name else [info.name for info in store.list()]
     errors = []
     for name in names or [None]:
@@ -61,4 +61,4 @@ def _rollback(options: argparse.Namespace) -> None:
     with open_store(options.directory) as store:
         info = store.roll_back(options.name, options.back or 0)
     after = f" after {info.meta['records']:,} records" if "records" in info.meta else ""
-    print(f"{info.name}: the next run goes on from there{after}")
+    print(f"{info.name}: the next run resumes from it{after}")

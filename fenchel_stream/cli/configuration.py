@@ -10,7 +10,7 @@ from fenchel_stream.runner.config import Config, load, setting
 
 
 def configuration(options: argparse.Namespace) -> Config:
-    """Return the configuration of a file, with the flags over it.
+    """Return the configuration of a file. The flags replace its values.
 
     Raises
     ------
@@ -24,12 +24,12 @@ def configuration(options: argparse.Namespace) -> Config:
         if value is not None:
             if str(settings.setdefault(key, value)) != str(value):
                 raise ConfigError(
-                    f"{flag} says {value!r}, and --set {key} says {settings[key]!r}: leave one out"
+                    f"{flag} says {value!r}, and --set {key} says {settings[key]!r}: remove one"
                 )
             settings[key] = value
     if options.config is None and not settings:
         raise ConfigError(
-            "nothing is named to learn: give a TOML file, or flags, as in "
+            "no stream to learn is given: name a TOML file, or use flags, as in "
             "--source csv:flights.csv --target late"
         )
     if options.log_format == "json":

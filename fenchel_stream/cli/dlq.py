@@ -22,11 +22,11 @@ BATCH = 500
 
 
 def execute(options: argparse.Namespace) -> None:
-    """Replay the letters that the command line names, and print how many."""
+    """Replay the letters that the command line names, and print how many were sent."""
     config = None if options.config is None else load(options.config)
     letters: dict[str, dict[str, Any]] = {}
     for letter in _read(options.letters, config, options.patience):
-        # The last letter of a record counts: it may have been mended since.
+        # A record may have several letters. The last counts, because a person may have mended it.
         letters[letter["where"]] = letter
     reasons = options.reason or {letter.get("reason") for letter in letters.values()}
     chosen = [letter for letter in letters.values() if letter.get("reason") in reasons]
@@ -38,15 +38,18 @@ def execute(options: argparse.Namespace) -> None:
     target = find_sink(options.target)
     sent = target.connector.resend(target.address, records, **_client(config, target.connector))
     print(
-        f"{len(letters)} letters: {sent} records sent, {len(records) - sent} were there already, "
-        f"{len(chosen) - len(records)} have no content, {len(letters) - len(chosen)} not asked for"
+        f"{len(letters)} letters: {sent} records sent, "
+        f"{len(records) - sent} were at the target already, "
+        f"{len(chosen) - len(records)} have no content, "
+        f"{len(letters) - len(chosen)} have another reason"
     )
 
 
 def content_of(letter: dict[str, Any]) -> bytes | None:
-    r"""Return the bytes of the record in a dead letter: ``mended`` if it has that, or the original.
+    r"""Return the bytes of the record in a dead letter.
 
-    None if the letter does not hold the whole record.
+    These are the field ``mended`` if the letter has it, and the original record otherwise. None if
+    the letter does not hold the whole record.
 
     Examples
     --------
@@ -76,9 +79,11 @@ def _read(url: str, config: Config | None, patience: float) -> Iterator[dict[str
             elif time.monotonic() - last > patience:
                 return
             for reject in batch.rejects:
-                log.warning("%s: no dead letter (%s)", reject.where, reject.reason)
+                log.warning("%s: not a dead letter (%s)", reject.where, reject.reason)
             for where, original in zip(batch.where, batch.originals or [], strict=True):
                 letter = json.loads(original)
                 if not isinstance(letter.get("where"), str) or "raw" not in letter:
-                    raise DataError(f"{where}: no dead letter: it names no where and raw")
+                    raise DataError(
+                        f"{where}: not a dead letter: it needs a text `where`, and `raw`"
+                    )
                 yield letter

@@ -17,7 +17,10 @@ _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: ``time``, ``level``, ``logger``, ``message``, `extra`.
+    """Formats a log record as one line of JSON.
+
+    Its keys are ``time``, ``level``, ``logger`` and ``message``, then those of the argument `extra`
+    of the log call, then ``exception`` if the record has one.
 
     Examples
     --------
@@ -45,6 +48,8 @@ class JsonFormatter(logging.Formatter):
 def set_up_logs(form: str) -> Callable[[str, int], None]:
     """Send the log to standard error, and return a function that reports the final error.
 
+    In JSON, an exception that nothing catches is logged too, with its traceback.
+
     Parameters
     ----------
     form
@@ -53,8 +58,8 @@ def set_up_logs(form: str) -> Callable[[str, int], None]:
     Returns
     -------
     fail
-        Takes a message and the exit code. For people it prints the message after the name of the
-        command. In JSON it logs a line; an unexpected exception is logged too, with its traceback.
+        Takes a message and the exit code. In text it prints the message after the name of the
+        command. In JSON it logs both.
     """
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
@@ -63,14 +68,14 @@ def set_up_logs(form: str) -> Callable[[str, int], None]:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    return _log_end if form == "json" else _print_end
+    return _log_error if form == "json" else _print_error
 
 
-def _print_end(message: str, code: int) -> None:
+def _print_error(message: str, code: int) -> None:
     print(f"fenchel-stream: {message}", file=sys.stderr)
 
 
-def _log_end(message: str, code: int) -> None:
+def _log_error(message: str, code: int) -> None:
     log.critical("%s", message, extra={"exit_code": code})
 
 

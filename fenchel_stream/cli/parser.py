@@ -1,4 +1,7 @@
-"""The arguments of every subcommand. Imports nothing that is slow, so that ``--help`` is quick."""
+"""The arguments of every subcommand.
+
+This module imports no slow module, so that ``--help`` is quick.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a chec
 2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
 
 FLAGS = {
-    "--source": ("source.url", "URL", "rows to learn, as csv:flights.csv or river:Phishing"),
+    "--source": ("source.url", "URL", "rows to learn, such as csv:flights.csv"),
     "--target": ("source.target", "COLUMN", "column to predict"),
     "--kind": ("source.kind", "KIND", "classification, regression or multi-target"),
-    "--positive": ("source.positive", "CLASS", "class that becomes True, all others False"),
+    "--positive": ("source.positive", "CLASS", "class that becomes True; all others become False"),
     "--batch-size": ("run.batch_size", "ROWS", "records per mini-batch"),
     "--limit": ("run.limit", "ROWS", "stop after this number of records"),
     "--checkpoint": (
@@ -24,13 +27,13 @@ FLAGS = {
         "DIR",
         "directory of checkpoints, to resume from",
     ),
-    "--from": ("checkpoint.start", "DIR/NAME", "checkpoint to begin from while DIR has none"),
+    "--from": ("checkpoint.start", "DIR/NAME", "checkpoint to start from while DIR has none"),
     "--predictions": ("output.predictions", "FILE", "file for the predictions, as JSON lines"),
     "--rejects": ("output.rejects", "FILE", "file for the records that cannot be learnt"),
     "--plot": ("output.plot", "FILE", "file for a picture of the windowed metrics"),
     "--metrics-port": ("metrics.port", "PORT", "serve Prometheus metrics on loopback"),
 }
-"""Flags for keys of the configuration: the key, the name of the value, and the help."""
+"""For each flag the key of the configuration that it sets, the name of its value, and its help."""
 
 NUMBERS = {"ROWS", "PORT"}
 
@@ -51,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--log-format",
         choices=FORMATS,
         default="text",
-        help="how the log on standard error is written: json is one object a line",
+        help="format of the log on standard error; json writes one object a line",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _add_run(commands)
@@ -91,24 +94,26 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TABLE.KEY=VALUE",
-        help="any other key of the configuration, its value in TOML",
+        help="set any key of the configuration; the value is written as in TOML",
     )
 
 
 def _add_status(commands: Any) -> None:
-    text = "show how far a run is, from its checkpoints"
+    text = "show the progress of a run, read from its checkpoints"
     parser = commands.add_parser("status", help=text, description=text)
-    parser.add_argument("directory", type=Path, help="as checkpoint.directory of the run")
+    parser.add_argument("directory", type=Path, help="the checkpoint.directory of the run")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 
 def _add_checkpoint(commands: Any) -> None:
-    checkpoint = commands.add_parser("checkpoint", help="look after checkpoints")
+    checkpoint = commands.add_parser(
+        "checkpoint", help="list, verify, export, name or roll back checkpoints"
+    )
     actions = checkpoint.add_subparsers(required=True, metavar="ACTION", dest="action")
 
     def add(action: str, text: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(action, help=text, description=text)
-        parser.add_argument("directory", type=Path, help="as checkpoint.directory of the run")
+        parser.add_argument("directory", type=Path, help="the checkpoint.directory of the run")
         return parser
 
     name: dict[str, Any] = {
@@ -121,8 +126,8 @@ def _add_checkpoint(commands: Any) -> None:
     export = add("export", "verify a checkpoint and write it into one tar file")
     export.add_argument("name", **name)
     export.add_argument("path", type=Path, help="a file that does not exist yet")
-    alias = add("alias", "give a checkpoint a name, as champion, and keep it")
-    alias.add_argument("alias", help="the name to give; it is taken from any other checkpoint")
+    alias = add("alias", "give a checkpoint a name, such as champion, and keep it")
+    alias.add_argument("alias", help="the name to give; a checkpoint that has it loses it")
     alias.add_argument("name", nargs="?", **name)
     rollback = add("rollback", "let the next run resume from an older checkpoint")
     which = rollback.add_mutually_exclusive_group(required=True)
@@ -131,11 +136,11 @@ def _add_checkpoint(commands: Any) -> None:
 
 
 def _add_dlq(commands: Any) -> None:
-    dlq = commands.add_parser("dlq", help="look after dead letters")
+    dlq = commands.add_parser("dlq", help="replay dead letters")
     actions = dlq.add_subparsers(required=True, metavar="ACTION", dest="action")
     text = "send the records in dead letters back to a topic or a file, each once"
     replay = actions.add_parser("replay", help=text, description=text)
-    replay.add_argument("letters", help="as output.rejects of the run: a file or a topic")
+    replay.add_argument("letters", help="the output.rejects of the run: a file or a topic")
     replay.add_argument("target", help="the topic or the file that gets the records")
     replay.add_argument("--config", type=Path, help="the run's TOML file, for its client options")
     replay.add_argument(
@@ -146,5 +151,5 @@ def _add_dlq(commands: Any) -> None:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="a topic of letters ends if no record comes for this time",
+        help="stop reading a topic of letters when no record has come for this time",
     )

@@ -27,4 +27,4 @@ def execute(options: argparse.Namespace) -> None:
     elif learner.stopped:
         print(result.figures, file=file)
     else:
-        print(f"nothing new: {result.figures}", file=file)
+        print(f"no new records: {result.figures}", file=file)

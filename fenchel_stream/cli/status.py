@@ -1,4 +1,4 @@
-"""``fenchel-stream status``: how far a run is, from its checkpoints."""
+"""``fenchel-stream status``: show the progress of a run, read from its checkpoints."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def status(store: CheckpointStore) -> dict[str, Any]:
         "metrics": meta.get("metrics"),
         **({"labels": meta["labels"]} if "labels" in meta else {}),
         "position": meta.get("position"),
-        "checkpoints": [one.name for one in store.list()],
+        "checkpoints": [checkpoint.name for checkpoint in store.list()],
         "aliases": store.aliases(),
         "writer": store.writer,
     }
 
 
 def execute(options: argparse.Namespace) -> None:
-    """Print the status of the run of a checkpoint directory."""
+    """Print the status of the run whose checkpoint directory the command line names."""
     figures = status(open_store(options.directory))
     if options.json:
         print(json.dumps(figures))
@@ -47,7 +47,7 @@ def execute(options: argparse.Namespace) -> None:
     for key, value in figures.items():
         match value:
             case dict():
-                text = ", ".join(f"{name} {_format(one)}" for name, one in value.items())
+                text = ", ".join(f"{name} {_format(figure)}" for name, figure in value.items())
             case list():
                 text = ", ".join(value)
             case _:

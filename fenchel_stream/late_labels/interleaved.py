@@ -1,4 +1,4 @@
-"""Events and their labels, two sources that are read as one."""
+"""Reads two sources, events and their labels, as one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fenchel_stream.late_labels.timed_batch import TimedBatch, with_times
 from fenchel_stream.streams.source import Batch, Position, Source
 
 TICK = 0.5
-"""Seconds without a batch after which a batch without records is yielded."""
+"""Seconds to wait for a batch before a batch without records is yielded."""
 
 
 class Interleaved(Source):
-    """Two sources as one, whose batches know their stream, see `TimedBatch`.
+    """Two sources that are read as one. Each batch is a `TimedBatch`, which names its stream.
 
-    Batches come in the order of their times, events before labels of the same time, so that two
-    files come in the same order whenever they are read. While one source has no batch, the other
-    goes on alone. A batch without a time comes at once.
+    Batches come in the order of their times. At equal times events come before labels. Two files
+    are therefore read in the same order every time. While one source has no batch, the other goes
+    on alone. A batch without a time comes at once.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Interleaved(Source):
 
     Notes
     -----
-    A position holds those of both sources, under the names of the streams.
+    A position holds the positions of both sources, under the names of the streams.
 
     Examples
     --------
@@ -54,15 +54,16 @@ class Interleaved(Source):
         self._readers: dict[str, Prefetcher] = {}
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
-        """Yield the batches of both, and a batch without records while both have nothing.
+        """Yield the batches of both sources, and batches without records while neither has one.
 
-        Each has at most `size` records. Reading resumes at `position` or begins at the start.
+        Each batch has at most `size` records. Reading resumes at `position`, or begins at the
+        start if it is None.
         """
         turn = Condition()
         origin: dict[str, Any] = dict(position or {})
-        with ExitStack() as held:
+        with ExitStack() as resources:
             readers = self._readers = {
-                name: held.enter_context(
+                name: resources.enter_context(
                     Prefetcher(
                         source,
                         size,
@@ -73,11 +74,15 @@ class Interleaved(Source):
                 )
                 for name, source in self.sources.items()
             }
+            # A live source says where reading begins, before its first record. Until both sources
+            # have begun, a checkpoint must keep the position that was asked for.
             begun = not any(source.live for source in self.sources.values())
             while not begun:
                 with turn:
-                    begun = turn.wait_for(lambda: all(r.begun for r in readers.values()), TICK)
-                yield Batch(pl.DataFrame(), [], self._where() if begun else origin)
+                    begun = turn.wait_for(
+                        lambda: all(reader.begun for reader in readers.values()), TICK
+                    )
+                yield Batch(pl.DataFrame(), [], self._position() if begun else origin)
             while not all(reader.ended for reader in readers.values()):
                 for reader in readers.values():
                     reader.look()
@@ -85,17 +90,17 @@ class Interleaved(Source):
                     decided = turn.wait_for(lambda: _decided(readers.values()), TICK)
                 heads = {name: reader.head for name, reader in readers.items() if reader.head}
                 if decided and heads:
-                    first = min(heads, key=lambda name: _order(heads[name]))
+                    first = min(heads, key=lambda name: _time_of(heads[name]))
                     batch = readers[first].take()
-                    yield replace(batch, position=self._where())
+                    yield replace(batch, position=self._position())
                 elif decided:
                     break
                 else:
-                    yield Batch(pl.DataFrame(), [], self._where())
+                    yield Batch(pl.DataFrame(), [], self._position())
 
     @property
     def total(self) -> int | None:
-        """Number of records of both, if both are known."""
+        """Number of records of both sources; None if one of the numbers is unknown."""
         totals = [source.total for source in self.sources.values()]
         return None if None in totals else sum(filter(None, totals))
 
@@ -106,11 +111,12 @@ class Interleaved(Source):
             if position.get(name) is not None:
                 reader.saved(position[name])
 
-    def _where(self) -> Position:
+    def _position(self) -> Position:
         return {name: reader.position for name, reader in self._readers.items()}
 
 
-def _order(batch: TimedBatch) -> float:
+def _time_of(batch: TimedBatch) -> float:
+    """Return the time of a batch; a batch without a time comes before all others."""
     return float("-inf") if batch.median is None else batch.median
 
 

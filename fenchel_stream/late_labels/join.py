@@ -34,15 +34,15 @@ class Matched(NamedTuple):
 
 
 class LabelJoin:
-    """Keeps each prediction with its features until its label comes or it is given up.
+    """Keeps each prediction with its features until its label comes or the prediction is given up.
 
     A key stands for one event and one label. A label that comes before its event waits for it,
     because two streams are rarely read in step. A second event or label with a key that waits, or
     with a matched key that is still remembered, is not used.
 
-    Time is the time of the records. Each batch has one, and predictions, labels and keys that are
-    more than `ttl` older are given up before the batch is used. The clock of the machine plays no
-    role, so that a stream that is read again ends the same.
+    Time means the time of the records, never the clock of the machine. A stream that is read again
+    therefore gives the same result. Call `expire` with the time of each batch before the batch is
+    used: it gives up the predictions, labels and keys that are more than `ttl` older.
 
     Parameters
     ----------
@@ -58,11 +58,12 @@ class LabelJoin:
     Attributes
     ----------
     counts
-        Each of the ``predictions`` was ``matched``, or has ``expired`` (it was too old, beyond the
-        limit, or ``repeated`` a key), or still waits: at any time
-        ``matched + expired + pending == predictions``. Each of the ``labels`` was matched, or is
-        one of the ``duplicates`` or of the ``orphans`` (its prediction did not come or had
-        expired), or is `early`: ``matched + duplicates + orphans + early == labels``.
+        Each of the ``predictions`` was ``matched``, has ``expired``, or still waits. It has expired
+        if it was too old, was beyond the limit, or ``repeated`` a key. At any time
+        ``matched + expired + pending == predictions``. Each of the ``labels`` was matched, is one
+        of the ``duplicates``, is one of the ``orphans``, or still waits. The prediction of an
+        orphan did not come or had expired. At any time
+        ``matched + duplicates + orphans + early == labels``.
 
     Raises
     ------
@@ -193,7 +194,7 @@ class LabelJoin:
 
 
 def _features(X: pl.DataFrame) -> pl.DataFrame:
-    # A missing value becomes NaN. Null will mean that the row does not have the column.
+    # A missing value becomes NaN, because null means that the row does not have the column.
     return X.with_columns(selectors.float().fill_null(float("nan"))).rename(
         lambda name: f"x {name}"
     )

@@ -49,7 +49,7 @@ class JoinCheck:
     Parameters
     ----------
     events, labels
-        The checks of everything else that a row needs.
+        The checks of the other columns of the two streams.
     key
         Columns of the key; empty for the keys that records have beside their values. Keys are
         compared as text: 1 and ``"1"`` are the same key.
@@ -80,7 +80,8 @@ class JoinCheck:
         self.checks = {"events": events, "labels": labels}
         self.key = list(key)
         self.time = time
-        self._keyless: dict[str, int | None] = {}  # rows so far; None once a row had a key
+        # By stream, the number of rows so far, none of which has a key; None once a row had one.
+        self._keyless: dict[str, int | None] = {}
 
     @property
     def joining(self) -> set[str]:
@@ -88,7 +89,7 @@ class JoinCheck:
         return {*self.key, *([] if self.time is None else [self.time])}
 
     def resume(self) -> None:
-        """Note that an earlier run has begun this stream, as `RowCheck.resumed`."""
+        """Note that an earlier run has begun this stream, see `RowCheck.resumed`."""
         for check in self.checks.values():
             check.resumed = True
 
@@ -157,13 +158,13 @@ class JoinCheck:
         return pl.select(pl.when(~missing).then(keys).alias("key")).to_series(), nested
 
     def _expect_keys(self, batch: TimedBatch, keys: pl.Series) -> None:
-        """Raise DataError if no row so far has a key, or the columns say that none will."""
+        """Raise DataError if a fixed column is missing, or none of the first rows has a key."""
         missing = [name for name in self.key if name not in batch.rows.columns]
         if self.time is not None and self.time not in batch.rows.columns:
             missing.append(self.time)
         if batch.fixed_columns and missing:
             raise DataError(
-                f"{batch.stream} have no column {missing[0]!r}, which [labels] names; they have: "
+                f"{batch.stream} have no column {missing[0]!r}, which [labels] names; columns: "
                 f"{', '.join(batch.rows.columns)}"
             )
         resumed = self.checks[batch.stream].resumed
@@ -185,7 +186,7 @@ class JoinCheck:
         for number in faults.is_not_null().arg_true().to_list():
             row = values.row(number, named=True) if columns else {}
             shown = {name: row.get(name) for name in sorted(self.joining)}
-            detail = f"of the columns for joining it has {shown}"[:200]
+            detail = f"its columns for joining are {shown}"[:200]
             rejects.append(reject_row(batch, number, faults[number], detail))
         return rejects
 

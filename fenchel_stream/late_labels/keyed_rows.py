@@ -1,4 +1,7 @@
-"""Rows that are looked up by key: a dict of the keys, and all values in columns."""
+"""Rows that are looked up by key, such as predictions that wait for their labels.
+
+A dict maps each key to the number of its row in a frame.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ import polars as pl
 from fenchel_stream.state.frames import freeze_frame, thaw_frame
 
 SLACK = 1024
-"""Removed rows stay in memory until they are more than this and twice the remaining rows."""
+"""Removed rows stay in memory until their number exceeds twice that of the other rows plus this."""
 
 CHUNKS = 64
-"""Chunks of the columns that are kept: to join them costs time, and many chunks slow access."""
+"""Chunks above which the frame is rechunked, which costs time. Many chunks slow every access."""
 
-NOTHING = {"key": pl.String, "time": pl.Float64}
+KEY_AND_TIME = {"key": pl.String, "time": pl.Float64}
 
 
 class KeyedRows:
@@ -38,15 +41,15 @@ class KeyedRows:
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
-        # At the numbers of the index. The time of a removed row is NaN.
+        # One time for each row of `_content`; NaN for a row that was removed or has no time.
         self._times = np.empty(0)
-        self._content = pl.DataFrame(schema=NOTHING)
+        self._content = pl.DataFrame(schema=KEY_AND_TIME)
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_stored": freeze_frame(self._alive())}
+        return {"_stored": freeze_frame(self._remaining())}
 
     def __getattr__(self, name: str) -> Any:
         # A restored object holds only the plain frame until an attribute is used.
@@ -75,7 +78,7 @@ class KeyedRows:
             return
         first = len(self._times)
         if first > 3 * len(self) + SLACK:
-            self._restart(self._alive())
+            self._restart(self._remaining())
             first = len(self)
         self._index.update(zip(keys, range(first, first + len(keys)), strict=True))
         self._times = np.append(self._times, times.fill_null(float("nan")).to_numpy())
@@ -87,7 +90,7 @@ class KeyedRows:
     def take(self, keys: pl.Series) -> pl.DataFrame:
         """Remove and return the rows of these keys, in the order of the keys.
 
-        Keys without a row are passed over.
+        Keys without a row are ignored.
 
         Returns
         -------
@@ -97,7 +100,7 @@ class KeyedRows:
         return self._content[self._pop(keys)]
 
     def drop_before(self, time: float) -> int:
-        """Remove the rows of an earlier time, and return their number."""
+        """Remove the rows whose time is before `time`, and return their number."""
         old = np.flatnonzero(self._times < time)
         if len(old):
             self._pop(self._content["key"][old])
@@ -105,9 +108,9 @@ class KeyedRows:
 
     def drop_over(self, limit: int) -> int:
         """Remove the oldest rows beyond `limit`, and return their number."""
-        over = max(len(self) - limit, 0)
-        self._pop(list(islice(self._index, over)))
-        return over
+        excess = max(len(self) - limit, 0)
+        self._pop(list(islice(self._index, excess)))
+        return excess
 
     def _pop(self, keys: Any) -> pl.Series:
         """Forget the keys, and return the numbers of their rows."""
@@ -116,10 +119,10 @@ class KeyedRows:
         self._times[numbers.to_numpy()] = np.nan
         return numbers
 
-    def _alive(self) -> pl.DataFrame:
+    def _remaining(self) -> pl.DataFrame:
         rows = self._content[list(self._index.values())]
         # A column without any value is dropped.
-        return rows[[c.name for c in rows if c.name in NOTHING or c.null_count() < len(c)]]
+        return rows[[c.name for c in rows if c.name in KEY_AND_TIME or c.null_count() < len(c)]]
 
     def _restart(self, rows: pl.DataFrame) -> None:
         self._content = rows

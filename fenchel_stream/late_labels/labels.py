@@ -1,7 +1,7 @@
 """How labels reach a run: with their rows, or later on a stream of their own.
 
-`Labels` is what the runner asks of both; `PromptLabels` is the first case, and `LateLabels` in
-`fenchel_stream.late_labels.late_labels` the second.
+`Labels` is the contract of both with the runner. `PromptLabels` is the first case. The second is
+`LateLabels` in `fenchel_stream.late_labels.late_labels`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Labels(ABC):
 
     @abstractmethod
     def step(self, test: Prequential, checked: CheckedRows) -> Step:
-        """Predict the rows that ask for it, then score and learn the rows whose label is known."""
+        """Predict the rows that are events, then score and learn those whose label is known."""
 
     @abstractmethod
     def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
@@ -74,7 +74,7 @@ class Labels(ABC):
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """Objects that belong into a checkpoint, by name."""
+        """Objects that a checkpoint must keep, by name."""
         return {}
 
     @property

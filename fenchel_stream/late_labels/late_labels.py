@@ -27,7 +27,7 @@ class LateLabels(Labels):
     target, kind, positive, one_hot, ignore
         As for `RowCheck`.
     key, time
-        As for `JoinCheck`. These columns are no features.
+        As for `JoinCheck`. These columns are not features.
     ttl, limit
         As for `LabelJoin`.
 

@@ -1,4 +1,7 @@
-"""Predictions and labels as columns of a frame, and back."""
+"""Converts predictions and labels to the columns of a frame, and back.
+
+The join of late labels keeps predictions and labels in this form while they wait.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from fenchel_stream.validation.row_check import Kind
 
 
 class PredictionColumns:
-    """Turns predictions into a frame that can be cut, joined and stored, and rows of it back.
+    """Turns predictions into a frame that can be sliced, joined and stored, and turns it back.
 
     A class is stored as its number, so that the classes 1, ``"1"`` and True stay different.
 
@@ -54,9 +57,10 @@ class PredictionColumns:
         columns = {"label": pl.Series(self._numbers(predictions.labels), dtype=pl.Int32)}
         if predictions.probabilities is not None:
             classes = list(dict.fromkeys(chain.from_iterable(predictions.probabilities)))
+            # Says that the row has probabilities, even if it has none for any class.
             columns["asked"] = pl.Series([True]).new_from_index(0, len(predictions))
-            for number, one in zip(self._numbers(classes), classes, strict=True):
-                columns[f"of {number}"] = _values(predictions.probabilities, one)
+            for number, label in zip(self._numbers(classes), classes, strict=True):
+                columns[f"of {number}"] = _values(predictions.probabilities, label)
         return pl.DataFrame(columns)
 
     def decode(self, frame: pl.DataFrame) -> Predictions:
@@ -91,10 +95,10 @@ def _values(rows: list[dict[Any, Any]], name: Any) -> pl.Series:
     return pl.Series(list(map(dict.get, rows, repeat(name))), dtype=pl.Float64)
 
 
-def _dicts(frame: pl.DataFrame, name: Any) -> list[dict[Any, float]]:
+def _dicts(frame: pl.DataFrame, to_key: Any) -> list[dict[Any, float]]:
     """Return the columns ``of ...`` as one dict per row, without nulls."""
     chosen = [column for column in frame.columns if column.startswith("of ")]
-    keys = [name(column[3:]) for column in chosen]
+    keys = [to_key(column[3:]) for column in chosen]
     dicts = []
     for row in frame.select(chosen).rows() if chosen else repeat((), frame.height):
         pairs = zip(keys, row, strict=True)

@@ -30,7 +30,7 @@ class Prefetcher:
     prepare
         Adds the times to each batch, once.
     turn
-        Is notified of every change.
+        A condition that is notified of every change.
 
     Attributes
     ----------
@@ -57,7 +57,8 @@ class Prefetcher:
         self.ended = False
         self._prepare = prepare
         self._quiet = False  # the last batch of the source had no records
-        # The first batch of a live source may say where reading begins, before any record.
+        # Whether the source has said where reading begins. A live source says it with its first
+        # batch, which has no records.
         self._placed = not source.live
         self._error: BaseException | None = None
         self._saved: Position | None = None
@@ -82,11 +83,11 @@ class Prefetcher:
         if self._thread is None:
             self._reading.close()
         elif self.source.live:
-            self._thread.join(CLOSING)  # a source that is not live may block for ever
+            self._thread.join(CLOSING)  # any other thread may block for ever
 
     def look(self) -> None:
-        """Fetch the next batch, unless a thread does so."""
-        while self._thread is None and not self._held():
+        """Fetch the next batch of a source without a thread, if `head` is empty."""
+        while self._thread is None and not self._fetched():
             self._put(next(self._batches, None))
 
     @property
@@ -96,10 +97,10 @@ class Prefetcher:
         Raises
         ------
         Exception
-            What the source has raised in its thread.
+            The error that the source has raised in its thread.
         """
         self._raise()
-        return self._held() or (self._quiet and not self.source.deterministic)
+        return self._fetched() or (self._quiet and not self.source.deterministic)
 
     @property
     def begun(self) -> bool:
@@ -108,7 +109,7 @@ class Prefetcher:
         Raises
         ------
         Exception
-            What the source has raised in its thread.
+            The error that the source has raised in its thread.
         """
         self._raise()
         return self._placed or self.position is not None
@@ -133,7 +134,7 @@ class Prefetcher:
             self._turn.notify_all()
 
     def _raise(self) -> None:
-        """Raise what the source has raised in its thread, if anything."""
+        """Raise the error that the source has raised in its thread, if any."""
         if self._error is not None:
             raise self._error
 
@@ -163,14 +164,15 @@ class Prefetcher:
         """Wait until another batch is wanted; return False when none will be."""
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: not self._held() or self._saved or self._closing)
+                self._turn.wait_for(lambda: not self._fetched() or self._saved or self._closing)
                 position, self._saved = self._saved, None
             if position is not None:
                 self.source.saved(position)
             elif self._closing:
                 return False
-            elif not self._held():
+            elif not self._fetched():
                 return True
 
-    def _held(self) -> bool:
+    def _fetched(self) -> bool:
+        """Return whether the next batch has arrived, or the source has ended."""
         return self.head is not None or self.ended

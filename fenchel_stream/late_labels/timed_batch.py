@@ -1,7 +1,7 @@
 """A batch of one of two streams, with the times of its records read once.
 
-Needed where two streams are read as one: their order, the check of their rows and the age of
-waiting predictions all depend on the same times.
+Needed where two streams are read as one: the order of their batches, the check of their rows and
+the age of waiting predictions depend on these times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TimedBatch(Batch):
     seconds
         The time of each row of `rows` in seconds since 1970 (Float64); null if it has none.
     unparsable
-        Which rows have a value in the column of the time that is not a time (Boolean).
+        Which rows have a value that is not a time in the column of the time (Boolean).
     median
         The median of `seconds`, which is the time of the batch; None if no record has a time. A
         single record with a wrong time has little effect on a median.

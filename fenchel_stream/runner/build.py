@@ -121,13 +121,13 @@ def build_outputs(config: Config, writer: str) -> Outputs:
             options[name] |= {"writer": writer, "key": key}
         if name == "predictions" and output.transactional:
             if not sink.shared:
-                raise ConfigError("output: transactional is for predictions that go to a topic")
+                raise ConfigError("output.transactional needs predictions that go to a topic")
             options[name]["transactional"] = True
     return Outputs(urls, options)
 
 
 def build_monitor(config: Config) -> Monitor:
-    """Return the running monitor of a run, which shows nothing without ``metrics.port``.
+    """Return the running monitor of a run. Without ``metrics.port`` it shows nothing.
 
     Raises
     ------
@@ -147,25 +147,25 @@ def build_monitor(config: Config) -> Monitor:
 
 
 def build_test(config: Config) -> Prequential:
-    """Return the model that `config` describes, with its metrics.
+    """Return the test-then-train loop of the model that `config` describes, with its metrics.
 
     Raises
     ------
     ConfigError
-        As `build_model` and `build_metrics`, or a metric does not work with the model.
+        `build_model` or `build_metrics` raises it, or a metric does not work with the model.
     """
-    ours = "factory" not in config.model
+    is_fenchel = "factory" not in config.model
     return Prequential(
         build_model(config),
         build_metrics(config),
         delay=config.run.delay,
         window=config.metrics.window,
-        probabilities=ours and config.source.kind == "classification",
+        probabilities=is_fenchel and config.source.kind == "classification",
     )
 
 
 def check_classes(test: Prequential, y: pl.Series | pl.DataFrame) -> None:
-    """Raise ConfigError if a metric of the classes True and False gets classes of text.
+    """Raise ConfigError if the classes are text and a metric expects True and False.
 
     Such a metric would count every label as False.
     """
@@ -173,7 +173,7 @@ def check_classes(test: Prequential, y: pl.Series | pl.DataFrame) -> None:
         for metric in test.scores.metrics:
             if isinstance(metric, BinaryMetric):
                 raise ConfigError(
-                    f"metrics.names: {type(metric).__name__} is about one class against all "
+                    f"metrics.names: {type(metric).__name__} compares one class with all "
                     f'others: name that class, as in source.positive = "{y[0]}"'
                 )
 
@@ -200,21 +200,23 @@ def build_model(config: Config) -> base.Estimator:
     except (ConfigError, TypeError, ValueError) as error:
         raise ConfigError(f"model: {error}") from error
     if not isinstance(model, base.Estimator):
-        raise ConfigError(f"model.factory {factory!r} returned a {type(model).__name__}: no model")
+        raise ConfigError(
+            f"model.factory {factory!r} returned a {type(model).__name__}, not a model"
+        )
     scale = config.features.scale
     if scale is True and isinstance(model, FenchelEstimator) and model.scale:
-        # It standardises its features itself: a second scaler before it gains nothing.
+        # The estimator standardises its features itself. A scaler before it gains nothing.
         scale = False
     return pipeline(model, scale=scale, one_hot=config.features.one_hot)
 
 
 def build_metrics(config: Config) -> metrics.base.Metrics:
-    """Return the River metrics that `config` names, or the default one of its kind.
+    """Return the River metrics that `config` names, or the default metric for its kind of target.
 
     Raises
     ------
     ConfigError
-        River has no metric of a name, or the metric is not a number or needs parameters.
+        River has no metric of a name, or the metric needs parameters, or its value is not a number.
     """
     names = config.metrics.names or DEFAULT_METRICS[config.source.kind]
     chosen = [_metric(name) for name in names]
@@ -226,7 +228,11 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
 def _metric(name: str) -> metrics.base.Metric:
     cls = getattr(metrics, name, None)
     if not (inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)):
-        known = {one.lower(): one for one in metrics.__all__ if one[0].isupper()}
+        known = {
+            known_name.lower(): known_name
+            for known_name in metrics.__all__
+            if known_name[0].isupper()
+        }
         near = get_close_matches(name.lower(), known, 1)
         hint = f", did you mean {known[near[0]]}?" if near else ""
         raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}{hint}")
@@ -235,7 +241,7 @@ def _metric(name: str) -> metrics.base.Metric:
     except TypeError as error:
         raise ConfigError(f"metrics.names: {name} needs parameters: {error}") from error
     if not _is_number(metric):
-        raise ConfigError(f"metrics.names: {name} is no number that could be followed in time")
+        raise ConfigError(f"metrics.names: {name} has no number as its value")
     return metric
 
 
@@ -249,7 +255,7 @@ def _is_number(metric: metrics.base.Metric) -> bool:
 def _checked(make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` converted to the types that `make` declares for them."""
     known = inspect.signature(make).parameters
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
     hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
     checked = {}
     for name, value in settings.items():

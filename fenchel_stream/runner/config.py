@@ -45,7 +45,7 @@ class Config(Table, frozen=True):
         ``factory = "module:function"`` and the arguments of that function, which returns any
         River model.
     metrics
-        The figures of the run, and where they are served.
+        The metrics of the run, and where they are served.
     run
         How the stream is cut into batches, and when the run ends.
     output
@@ -83,29 +83,34 @@ class Config(Table, frozen=True):
         Parameters
         ----------
         table
-            The `client_table` of its class.
+            The `client_table` of the class of the source or sink.
 
         Returns
         -------
         options
-            Empty if the class has no such table, or the configuration leaves it empty.
+            ``{"client": ...}``; empty if `table` is None, or the configuration leaves it empty.
         """
         clients = {"kafka": self.kafka}
         return {"client": clients[table]} if table is not None and clients.get(table) else {}
 
     def digest(self) -> str:
-        """Return a short name for everything that decides what is learnt, see `identity`."""
+        """Return a short hash of `identity`, which names the model in its predictions."""
         text = json.dumps(self.identity(), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def __post_init__(self) -> None:
         if self.labels is not None and self.run.delay:
-            raise ValueError("run.delay and [labels] are two ways for labels to come late")
+            raise ValueError("run.delay and [labels] are two ways for labels to come late: use one")
         if self.output.transactional and self.checkpoint is None:
-            raise ValueError("output.transactional needs a [checkpoint], to know what is published")
+            raise ValueError(
+                "output.transactional needs a [checkpoint], which keeps what is published"
+            )
 
     def identity(self) -> dict[str, dict[str, Any]]:
-        """Return the settings that decide what is learnt, in which a checkpoint must agree."""
+        """Return the settings that decide what is learnt.
+
+        A run resumes only from a checkpoint that was made with the same ones.
+        """
         tables = msgspec.to_builtins(self)
         # Options decide how to read, not what. They may hold passwords.
         del tables["source"]["options"]
@@ -122,7 +127,7 @@ class Config(Table, frozen=True):
 
 
 def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return in words the first setting in which two identities differ; empty if they agree.
+    """Return a text on the first setting in which two identities differ; empty if they agree.
 
     Examples
     --------
@@ -147,7 +152,7 @@ def parse(tables: Mapping[str, Any], origin: str = "configuration") -> Config:
     tables
         The tables as plain values, as from a TOML file.
     origin
-        Beginning of the message of an error.
+        What the tables come from. Messages of errors begin with it.
 
     Raises
     ------
@@ -203,7 +208,7 @@ def setting(text: str) -> tuple[str, Any]:
     Raises
     ------
     ConfigError
-        The text has another form.
+        The text is not of that form.
 
     Examples
     --------
@@ -223,10 +228,10 @@ def setting(text: str) -> tuple[str, Any]:
 
 def _put(tables: dict[str, Any], key: str, value: Any) -> None:
     *path, name = key.split(".")
-    for step in path:
-        tables = tables.setdefault(step, {})
+    for table in path:
+        tables = tables.setdefault(table, {})
         if not isinstance(tables, dict):
-            raise ConfigError(f"setting {key}: {step} is not a table")
+            raise ConfigError(f"setting {key}: {table} is not a table")
     tables[name] = value
 
 
@@ -236,7 +241,7 @@ def _advice(table: str, key: str) -> str:
     for field in msgspec.structs.fields(Config):
         for kind in (field.type, *get_args(field.type)):
             if inspect.isclass(kind) and issubclass(kind, Table):
-                keys[field.name] = [one.name for one in msgspec.structs.fields(kind)]
+                keys[field.name] = [entry.name for entry in msgspec.structs.fields(kind)]
     near = get_close_matches(key, keys.get(table, ()), 1)
     # The key may belong to another table.
     near += [f"{other}.{key}" for other, names in keys.items() if other and key in names]
@@ -245,7 +250,7 @@ def _advice(table: str, key: str) -> str:
 
 _UNKNOWN = "unknown key `"
 
-# The phrases of msgspec, and ours.
+# Phrases of msgspec, and the words that replace them in messages.
 _PLAIN = {
     "Object contains unknown field": "unknown key",
     "Object missing required field": "missing key",

@@ -1,4 +1,4 @@
-"""Rejected records: counted by reason, logged in part, kept as dead letters, limited in number."""
+"""What a run does with rejected records: it counts, logs, stores and limits them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from fenchel_stream.streams.source import Reject
 log = logging.getLogger(__name__)
 
 MIN_RECORDS = 100
-"""Number of records from which `max_error_rate` is applied, unless it is 0. One bad row of three is
-no evidence about a stream."""
+"""`max_error_rate` is applied from this number of records on, because one bad row of three says
+little about a stream. A rate of 0 is applied from the first record on."""
 
 
 def letter_of(reject: Reject) -> dict[str, str]:
     r"""Return the dead letter of a reject: the record, its place, and why it was set aside.
 
-    Its text is in ``raw``. If its bytes are not UTF-8, they are in ``base64``.
+    The field ``raw`` is the text of the record. If its bytes are not UTF-8, the field ``base64``
+    holds them.
 
     Examples
     --------
@@ -54,12 +55,12 @@ class _Window:
 
 
 class RejectLog:
-    """Takes the records from which a run cannot learn.
+    """Counts, logs, stores and limits the records from which a run cannot learn.
 
     Parameters
     ----------
     sink
-        Gets one dead letter per reject, see `letter_of`; may be None.
+        Gets one dead letter for each reject, see `letter_of`. None: no dead letters are written.
     max_error_rate
         Largest share of rejected records, from 0 to 1, of all records so far. It is applied from
         the 100th record on. With 0 the first reject ends the run.
@@ -67,14 +68,14 @@ class RejectLog:
         At most `per_reason` rejects of one reason are logged in `interval` seconds. The number of
         the others is logged afterwards.
     clock
-        Seconds that only grow.
+        Function that returns a time in seconds, which never goes back.
 
     Attributes
     ----------
     counts
         Number of rejected records by reason. A resumed run restores it from the checkpoint.
     accepted
-        Number of other records, restored likewise.
+        Number of records that were not rejected. A resumed run restores it too.
 
     Examples
     --------
@@ -128,14 +129,14 @@ class RejectLog:
     def close(self) -> None:
         """Log how many rejects were suppressed. The sink stays open."""
         for reason in self._windows:
-            self._report(reason)
+            self._log_suppressed(reason)
         self._windows.clear()
 
     def _log(self, reject: Reject) -> None:
         now = self.clock()
         window = self._windows.get(reject.reason)
         if window is None or now - window.start >= self.interval:
-            self._report(reject.reason)
+            self._log_suppressed(reject.reason)
             window = self._windows[reject.reason] = _Window(now)
         if window.logged < self.per_reason:
             window.logged += 1
@@ -144,7 +145,7 @@ class RejectLog:
         else:
             window.suppressed += 1
 
-    def _report(self, reason: str) -> None:
+    def _log_suppressed(self, reason: str) -> None:
         window = self._windows.get(reason)
         if window is not None and window.suppressed:
             log.warning("%d more rejected as %s (suppressed)", window.suppressed, reason)

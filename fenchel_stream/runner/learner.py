@@ -1,9 +1,8 @@
 """The runner: read, check, predict, score, learn and save, until the stream or a signal ends it.
 
-Between two batches all knowledge of a run is one state, written into one checkpoint: the pipeline
-and its metrics, the curve, the counts of rejected rows, and the positions of the source and of the
-outputs. A run that is killed resumes from its last checkpoint and ends as if it had not been
-killed.
+A checkpoint is written between two batches and holds the whole state of a run: the pipeline and its
+metrics, the curve, the counts of rejected rows, and the positions of the source and of the outputs.
+A run that was killed resumes from its last checkpoint and gives the result of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -76,9 +75,8 @@ class Learner:
     >>> result.rows, result.metrics["Accuracy"] > 0.85
     (1250, True)
 
-    The model of a run comes out of its checkpoints by
-    ``CheckpointStore(directory).load({"test": learner.test})``, with a fresh `Learner` of the same
-    configuration.
+    To get the model of a run from its checkpoints, make a fresh `Learner` of the same configuration
+    and call ``CheckpointStore(directory).load({"test": learner.test})``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -110,44 +108,44 @@ class Learner:
         Raises
         ------
         ConfigError
-            Something cannot be written or served where the configuration says.
+            An output cannot be written, or the metrics cannot be served.
         DataError
             A needed column is missing, or too many rows were rejected.
         CheckpointError
             The checkpoint directory is in use or holds the state of another configuration, or
             the last checkpoint could not be written.
         """
-        with ExitStack() as held:
-            held.enter_context(threadpool_limits(self.config.run.threads))
-            signals = held.enter_context(StopSignals())
-            self._open(held)
+        with ExitStack() as resources:
+            resources.enter_context(threadpool_limits(self.config.run.threads))
+            signals = resources.enter_context(StopSignals())
+            self._open(resources)
             limit = self.config.run.limit
             total = min(filter(None, (self.labels.source.total, limit)), default=None)
             bar = progress_bar(total, self.records, show=self.config.run.progress)
-            held.enter_context(bar)
-            held.enter_context(logging_redirect_tqdm())
+            resources.enter_context(bar)
+            resources.enter_context(logging_redirect_tqdm())
             reading = self.labels.source.reading(self.config.run.batch_size, self.position)
-            self._follow(held.enter_context(reading), signals, bar)
+            self._follow(resources.enter_context(reading), signals, bar)
         outcome = self._outcome()
         self._plot(outcome)
         return outcome
 
-    def _open(self, held: ExitStack) -> None:
+    def _open(self, resources: ExitStack) -> None:
         """Open what the run needs, and go back to the last checkpoint, if any."""
-        held.enter_context(self.checkpoints)
+        resources.enter_context(self.checkpoints)
         self.writer = self.checkpoints.writer()
         self.monitor = build_monitor(self.config)
-        held.callback(self.monitor.close)
-        self.outputs = held.enter_context(build_outputs(self.config, self.writer))
+        resources.callback(self.monitor.close)
+        self.outputs = resources.enter_context(build_outputs(self.config, self.writer))
         self.rejects.sink = self.outputs.sinks.get("rejects")
-        held.callback(self.rejects.close)
+        resources.callback(self.rejects.close)
         marks = self._resume()
         self._plot(self._outcome())  # a plot that cannot be drawn must fail now, not after hours
         if marks is None:
             self.outputs.clear(self.checkpoints.first_marks())
         if marks is None or not self.outputs.go_back(marks) or self.checkpoints.own() is None:
-            # A state that cannot be stored must fail now too. And a run that resumes after a crash
-            # must find where a new output began.
+            # A state that cannot be stored must fail now too. The checkpoint also keeps where a new
+            # output began, because a run that resumes after a crash needs it.
             self._save(must=True)
         self.monitor.rejected({**dict.fromkeys(REASONS, 0), **self.rejects.counts})
 
@@ -164,8 +162,8 @@ class Learner:
             self.position = self.checkpoints.beginning()
             if self.position is not None:
                 log.info(
-                    "begins where an earlier run began that learnt nothing, unless start has "
-                    "changed since; to begin anew, choose another checkpoint directory"
+                    "an earlier run has learnt nothing; this run begins where it began, unless "
+                    "start has changed since; to begin anew, choose another checkpoint directory"
                 )
             return None
         self.records = self.first = meta["records"]
@@ -177,7 +175,7 @@ class Learner:
         return marks
 
     def _follow(self, batches: Iterator[Batch], signals: StopSignals, bar: ProgressBar) -> None:
-        """Learn batch after batch, and write checkpoints, to the end of the run."""
+        """Learn one batch after another, and write checkpoints, until the run ends."""
         start = time.perf_counter() - self.seconds
         limit = self.config.run.limit
         unsaved = 0  # batches after the last checkpoint
@@ -217,7 +215,7 @@ class Learner:
         begins = position and not self.records and position != self.position
         self.position = position
         if begins:
-            # A source that begins at its end would find another end when it is read again.
+            # A source that begins at the end of its stream would begin at a later end next time.
             self._save()
 
     def _learn(self, batch: Batch) -> None:
@@ -230,7 +228,8 @@ class Learner:
             step = self.labels.step(self.test, checked)
             seconds = time.perf_counter() - begin
             self.curve.follow(self.test.learnt, self.test.scores)
-        self.checkpoints.confirm()  # a file of predictions does not know which process owns it
+        # A file accepts predictions from any process, so this one must still own the run.
+        self.checkpoints.confirm()
         predictions = self.outputs.sinks.get("predictions")
         if predictions is not None and step is not None and step.labels:
             keys = self.labels.keys(batch, checked)
@@ -257,7 +256,10 @@ class Learner:
         }
 
     def _save(self, must: bool = False) -> bool:
-        """Write a checkpoint; return False if the disk refuses it, unless it `must` be written."""
+        """Write a checkpoint, and return whether it was written.
+
+        If the disk refuses it, log the error, or raise it if the checkpoint `must` be written.
+        """
         if self.checkpoints.store is None:
             return False
         cumulative = self.test.scores.cumulative
@@ -266,7 +268,9 @@ class Learner:
             "records": self.records,
             "accepted": self.rejects.accepted,
             "rejected": dict(self.rejects.counts),
-            "metrics": {name: v if isfinite(v) else None for name, v in cumulative.items()},
+            "metrics": {
+                name: value if isfinite(value) else None for name, value in cumulative.items()
+            },
             "seconds": self.seconds,
             "position": self.position,
         }
@@ -277,10 +281,10 @@ class Learner:
             self.checkpoints.save(self._state(), meta)
         except CheckpointError as error:
             self.monitor.checkpoint(error)
-            # A disk may recover. A state that cannot be stored will not change.
+            # A disk may recover later, but a state that cannot be stored stays so.
             if must or not isinstance(error.__cause__, OSError):
                 raise
-            log.error("%s; learning goes on, and the checkpoint before stays valid", error)
+            log.error("%s; learning goes on, and the previous checkpoint stays valid", error)
             return False
         if self.position is not None:
             self.labels.source.saved(self.position)

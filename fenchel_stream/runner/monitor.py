@@ -1,4 +1,7 @@
-"""The contract of a monitor, which shows the state of a run while it goes on."""
+"""The contract of a monitor, which shows the state of a run while it goes on.
+
+Read this module to write a monitor of your own.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Monitor(ABC):
 
     @abstractmethod
     def turn(self, waits: bool = False) -> None:
-        """Show that the loop asks for the next batch, which may never come if the source waits."""
+        """Show that the loop asks for the next batch, which may never come if `waits` is true."""
 
     @abstractmethod
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The sinks that a run writes to, where each ended at a checkpoint, and what a prediction says."""
+"""The sinks of a run, their positions for its checkpoints, and the record of a prediction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def prediction_records(
     keys
         Keys of the rows; None if the source has no keys.
     model
-        Name of the configuration and number of rows that the model has learnt.
+        Name of the model: `Config.digest`, and the number of rows that the model has learnt.
 
     Examples
     --------
@@ -97,14 +97,14 @@ class Outputs:
         self.options = options or {}
         self.sinks: dict[str, Sink] = {}
         self.marks: Marks = {}
-        self._held = ExitStack()
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as held:
+        with ExitStack() as resources:
             for name, url in self.urls.items():
                 self.sinks[name] = open_sink(url, **self.options.get(name, {}))
-                held.callback(self.sinks[name].close)
-            self._held = held.pop_all()
+                resources.callback(self.sinks[name].close)
+            self._resources = resources.pop_all()
         return self
 
     def __exit__(
@@ -114,22 +114,29 @@ class Outputs:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._held.close()
+            self._resources.close()
         except (OSError, DataError):
-            # The first error is the cause of the second, and says more.
+            # An error that came before is the cause of this one, and says more.
             if error is None:
                 raise
 
     def clear(self, marks: Marks | None = None) -> None:
-        """Drop the content of the outputs, or the content after the marks of a failed start."""
+        """Drop the content of the outputs.
+
+        Parameters
+        ----------
+        marks
+            Where the outputs ended when an earlier run began that learnt nothing. The content
+            before these marks is kept.
+        """
         for name, sink in self.sinks.items():
             mark = (marks or {}).get(name, {})
             sink.truncate(mark["position"] if mark.get("url") == self.urls[name] else None)
 
     def go_back(self, marks: Marks) -> bool:
-        """Drop the content after a checkpoint; return whether the checkpoint has all outputs.
+        """Drop the content after a checkpoint; return whether it has a mark for every output.
 
-        An output that the checkpoint does not have, or has at another URL, keeps its content.
+        An output without a mark, or with the mark of another URL, keeps its content.
 
         Raises
         ------
@@ -143,7 +150,7 @@ class Outputs:
         return known == self.sinks.keys()
 
     def mark(self) -> Marks:
-        """Return where all outputs end, once the disk has everything before those ends.
+        """Flush all outputs, and return where they end.
 
         Raises
         ------

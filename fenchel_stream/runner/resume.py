@@ -25,7 +25,7 @@ class Origin(NamedTuple):
 
 
 class RunCheckpoints:
-    """The checkpoints that belong to a configuration, which may have none.
+    """The checkpoints of a run; none if the configuration has no table ``[checkpoint]``.
 
     From `__enter__` to `__exit__` no other process can write to their directory.
 
@@ -76,13 +76,13 @@ class RunCheckpoints:
         Raises
         ------
         CheckpointError
-            Another process has.
+            Another process has taken over.
         """
         if self.store is not None:
             self.store.confirm()
 
     def due(self, batches: int) -> bool:
-        """Return whether a checkpoint is due after this number of batches without one."""
+        """Return whether a checkpoint is due, this number of batches after the last one."""
         return self.settings is not None and batches % self.settings.every == 0
 
     def writer(self) -> str:
@@ -118,12 +118,15 @@ class RunCheckpoints:
     def own(self) -> CheckpointInfo | None:
         """Return the newest checkpoint of the run's own directory, if it has learnt a record."""
         newest = self._newest()
-        # A run without records writes a checkpoint only to test that it can. Before the next start
-        # the user may correct the configuration.
+        # A run that has learnt no record writes a checkpoint only to test that it can. The next run
+        # does not resume from it, because the user may have corrected the configuration.
         return None if newest is None or newest.meta.get("records") == 0 else newest
 
     def beginning(self) -> Position | None:
-        """Return where an earlier run began to read the same streams, if it has learnt nothing."""
+        """Return where an earlier run began to read the same streams, if it has learnt nothing.
+
+        None if no run has begun, if it has learnt a record, or if it has read other streams.
+        """
         newest = self._newest()
         if newest is None or newest.meta.get("records") != 0:
             return None
@@ -132,7 +135,7 @@ class RunCheckpoints:
         return newest.meta["position"] if same else None
 
     def first_marks(self) -> Marks:
-        """Return where the outputs ended when an earlier run began that learnt nothing."""
+        """Return the marks of the outputs from the start of an earlier run that learnt nothing."""
         newest = self._newest()
         marks: Marks = {} if newest is None else newest.meta.get("outputs", {})
         return marks
@@ -148,8 +151,8 @@ class RunCheckpoints:
         Returns
         -------
         meta
-            The rest of the checkpoint; None if the run begins anew. If the origin belongs to
-            another directory, the marks of its outputs are left out: they are not this run's.
+            The metadata of the checkpoint; None if the run begins anew. If the origin is in another
+            directory, the marks of its outputs are left out, because they belong to another run.
         """
         if self.settings is None or (origin := self.origin()) is None:
             return None

@@ -18,8 +18,8 @@ class _WaitEndedError(BaseException):
 class StopSignals:
     """Notes SIGINT and SIGTERM as requests to stop, from `__enter__` to `__exit__`.
 
-    A signal interrupts a wait for the next item, but no other work. The second signal has its
-    former effect, which usually ends the process at once.
+    A signal interrupts a wait for the next item, but no other work. A second signal has the effect
+    that it had before `__enter__`: usually it ends the process at once.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ class StopSignals:
 
         Without `interrupt` a signal does not interrupt the wait: the next item must come soon.
         """
-        # The handler raises only while `_waiting` is true, which is the case only in this try. A
-        # signal that arrives just before sets `received`.
+        # `_waiting` is true only inside this try, so the handler raises only here. A signal that
+        # arrives just before sets `received`.
         try:
             self._waiting = interrupt
             item = None if self.received else next(items, None)

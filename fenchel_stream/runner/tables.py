@@ -53,13 +53,13 @@ class LabelsTable(Table, frozen=True):
         set. Other columns are not used.
     key
         The columns, in events and labels, by which a label finds its event; by default the key that
-        each record has in its topic. They are no features.
+        each record has in its topic. They are not features.
     time
         The column, in events and labels, of their times: seconds since 1970, or a date and time of
-        ISO 8601; by default the time that each record has in its topic. It is no feature.
+        ISO 8601; by default the time that each record has in its topic. It is not a feature.
     ttl
-        Seconds, in the time of the records, for which a prediction waits for its label; without
-        end by default.
+        Seconds, in the time of the records, for which a prediction waits for its label. By default
+        it waits without end.
     limit
         Largest number of predictions that wait. Beyond it the oldest are given up.
     options
@@ -93,7 +93,7 @@ class FeaturesTable(Table, frozen=True):
 
 
 class MetricsTable(Table, frozen=True):
-    """``[metrics]``: the figures of the run, and where they are served.
+    """``[metrics]``: the metrics of the run, and where they are served.
 
     Attributes
     ----------
@@ -102,8 +102,8 @@ class MetricsTable(Table, frozen=True):
     window
         Number of rows over which windowed metrics are computed.
     port
-        Port at which Prometheus finds the figures, and an orchestrator the health of the run. Port
-        0 is any free port. Without a port nothing is served.
+        Port at which the figures are served for Prometheus, and the health of the run for an
+        orchestrator. Port 0 is any free port. Without a port nothing is served.
     host
         Address to listen on.
     certfile
@@ -131,8 +131,8 @@ class RunTable(Table, frozen=True):
     batch_size
         Number of records that are predicted and then learnt together.
     limit
-        The run ends after the batch that reaches this number of records, those of earlier runs
-        included; by default at the end of the stream.
+        The run ends after the batch that reaches this number of records. Those of earlier runs
+        count. By default the run ends with the stream.
     delay
         The label of a row arrives after this number of further rows.
     max_error_rate
@@ -180,7 +180,7 @@ class OutputTable(Table, frozen=True):
         if self.predictions is not None and self.predictions == self.rejects:
             raise ValueError("predictions and rejects cannot go to the same file")
         if self.transactional and self.predictions is None:
-            raise ValueError("transactional is for predictions that go to a topic")
+            raise ValueError("transactional needs predictions that go to a topic")
 
 
 class CheckpointTable(Table, frozen=True):

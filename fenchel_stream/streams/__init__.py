@@ -1,4 +1,4 @@
-"""What a source and a sink of a stream are, and how the URL of one is opened."""
+"""The contracts of sources and sinks, and the functions that open one by its URL."""
 
 from fenchel_stream.streams.registry import as_source, open_sink, open_source
 from fenchel_stream.streams.sink import Sink

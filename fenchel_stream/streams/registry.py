@@ -24,7 +24,7 @@ SINKS = "fenchel_stream.sinks"
 
 
 class Entry(NamedTuple):
-    """The class that the scheme of a URL names, and the address for that class after the scheme."""
+    """A parsed URL: its scheme, the class that the scheme names, and the address for that class."""
 
     scheme: str
     connector: type[Any]
@@ -112,19 +112,20 @@ def open_sink(url: str, **options: Any) -> Sink:
 
 
 def as_source(source: Source | str | Iterable[Any], *, target: str = "target") -> Source:
-    """Return a source for a source, the URL of a source, or a Python iterable.
+    """Return `source` itself, the source at a URL, or a source that reads a Python iterable.
 
     Parameters
     ----------
     source
-        An iterable of pairs ``(x, y)``, of dicts or of frames, or one frame, is wrapped.
+        A `Source`, a URL, or what an iterable source can read: pairs ``(x, y)``, dicts, frames, or
+        one frame.
     target
         The column for the `y` of pairs.
 
     Raises
     ------
     ConfigError
-        No installed package provides the scheme of a URL, or sources of iterables.
+        No installed package provides the scheme of the URL, or a source for iterables.
 
     Examples
     --------
@@ -160,12 +161,12 @@ def sink_file(url: str) -> Path | None:
 def find_function(name: object, key: str) -> Callable[..., Any]:
     """Return the function that the setting `key` names as ``module:function``.
 
-    Modules in the working directory count too, as by ``python -m``.
+    The module may also stand in the working directory, as for ``python -m``.
 
     Raises
     ------
     ConfigError
-        The name has another form, or the function does not exist.
+        The name is not of that form, or the function does not exist.
 
     Examples
     --------

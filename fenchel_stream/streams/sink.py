@@ -1,9 +1,11 @@
 """The contract of a sink: it takes records, and goes back to the position of a checkpoint.
 
-Read this module to write a sink of your own. A run that dies after its last checkpoint has written
-records that the resumed run writes again. A sink therefore knows its position, the checkpoint keeps
-it, and `Sink.truncate` goes back to it, so that each prediction stands in the output once. A topic
-cannot go back: its sink skips the records that the topic holds already.
+Read this module to write a sink of your own.
+
+A run may die after it has written records that no checkpoint covers. The resumed run writes these
+records again. To prevent duplicates, each checkpoint keeps the position of the sink, and the
+resumed run calls `Sink.truncate` with this position. A topic cannot be truncated: its sink skips
+the records that the topic already holds.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from fenchel_stream.streams.source import Position
 
 
 class RawRecord(NamedTuple):
-    """A record as bytes: the label of its place, its value, and its key if it has one."""
+    """A record as bytes: its label, as in `Batch.where`, its value, and its key if it has one."""
 
     where: str
     value: bytes
@@ -30,12 +32,12 @@ class Sink(ABC):
     Attributes
     ----------
     client_table
-        Name of the table of a configuration that the sink takes as its option ``client``, such as
+        Name of the configuration table that becomes the sink's option ``client``, for example the
         options of a broker's client. Default None.
     shared
-        Several runs may write to the same place, and each record has a key. The sink then takes
-        the options ``writer``, which names the run, ``key``, the field that becomes the key of a
-        record, and ``transactional``. Default False.
+        Whether several runs may write to the same place. Such a sink gives each record a key, and
+        takes the options ``writer``, which names the run, ``key``, which names the field that
+        becomes the key, and ``transactional``. Default False.
     """
 
     client_table: ClassVar[str | None] = None
@@ -43,26 +45,26 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append the records. A file has them at once, a broker by the next `flush`.
+        """Append the records. A file holds them on return, a broker after the next `flush`.
 
-        A sink keeps no record back in memory: at the end it might write the record although
-        another run has taken over.
+        A file's sink must not buffer records in memory. Otherwise it could write them at its end,
+        although another run has taken over the file.
         """
 
     @abstractmethod
     def flush(self) -> None:
-        """Return once everything written so far would outlive a crash of the machine."""
+        """Make everything written so far survive a crash of the machine."""
 
     @property
     @abstractmethod
     def position(self) -> Position:
-        """The end of what has been written: JSON values, for the checkpoint."""
+        """Where the written records end, as JSON values for the checkpoint."""
 
     @abstractmethod
     def truncate(self, position: Position | None) -> None:
         """Drop every record after `position`, or all records if it is None.
 
-        A sink that cannot take back what others have read skips those records when they are
+        A sink that cannot drop records, such as that of a topic, skips them instead when they are
         written again.
 
         Raises

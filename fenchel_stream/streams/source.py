@@ -19,7 +19,7 @@ Position = Mapping[str, Any]
 """Where a source resumes after a batch: JSON values only. Only the source knows their meaning."""
 
 RAW_LIMIT = 65_536
-"""Characters of a rejected record that `Reject.raw` keeps: a broken file can be one huge line."""
+"""Largest number of characters of `Reject.raw`: a broken file can be one huge line."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Batch:
         The time that each record has beside its value, in seconds since 1970 (Float64); null for a
         record without a time. None if the source has no times.
     originals
-        The bytes from which each row was decoded, for a record that is set aside later. None if the
-        source does not know them.
+        The bytes from which each row was decoded. A row that is set aside later needs them. None if
+        the source does not know them.
     """
 
     rows: pl.DataFrame
@@ -101,19 +101,20 @@ class Source(ABC):
     Attributes
     ----------
     live
-        The source has no end, such as a topic of a broker. While no record arrives, its `batches`
-        yields a batch without records about twice a second and never blocks for longer. The first
-        batch has no records: its position says where reading begins, which may depend on the
-        moment. Default False.
+        Whether the source has no end, such as a topic of a broker. While no record arrives, its
+        `batches` yields a batch without records about twice a second and never blocks for longer.
+        The first batch has no records. Its position says where reading begins, which may depend on
+        the moment. Default False.
     waits
-        `batches` may block for ever, such as on standard input, and the source cannot be read a
-        second time. Default False.
+        Whether `batches` may block for ever and the source cannot be read a second time, such as
+        standard input. Default False.
     deterministic
-        Batches depend on the records alone, never on the moment at which they arrive. Another
-        stream that is read together with this one then waits for its batches too. Default False.
+        Whether the batches depend on the records alone, never on the moment at which they arrive.
+        A reader of two streams then waits for the next batch of this source before it goes on with
+        the other. Default False.
     client_table
-        Name of the table of a configuration that the source takes as its option ``client``, such
-        as options of a broker's client. Default None.
+        Name of the configuration table that becomes the source's option ``client``, for example
+        the options of a broker's client. Default None.
 
     Examples
     --------
@@ -138,8 +139,8 @@ class Source(ABC):
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
         """Yield batches of at most `size` records, from `position` or from the start.
 
-        Good and undecodable records of a batch count together. Batch boundaries then depend on the
-        stream alone, and a resumed run sees the batches of an uninterrupted run.
+        Decoded and undecodable records count together towards `size`. The batches then depend on
+        the stream alone, and a resumed run gets the same batches as an uninterrupted run.
         """
 
     @property
@@ -166,10 +167,10 @@ class Source(ABC):
 
     @contextmanager
     def reading(self, size: int, position: Position | None = None) -> Iterator[Iterator[Batch]]:
-        """Lend the iterator of `batches`, and close it at the end of the ``with`` block.
+        """Yield the iterator of `batches`, and close it at the end of the ``with`` block.
 
-        A generator that is closed at once releases its file or tells its broker that it left; the
-        garbage collector would do so at some later time.
+        A generator that is closed releases its file, or tells its broker that it leaves. Without
+        this block, only the garbage collector would close it, at some later time.
         """
         batches = iter(self.batches(size, position))
         try:

@@ -97,7 +97,7 @@ class TestExitCodes:
             (["--set", "metrics.names=['F1']"], r'as in source\.positive = "(yes|no)"'),
             (["--set", "features.ignore=['y']"], r"column 'y' is two of target, one_hot and ig"),
             (["--plot", "plot.abc"], r"plot plot\.abc: "),
-            (["--positive", "no", "--set", "source.positive=yes"], r"leave one out"),
+            (["--positive", "no", "--set", "source.positive=yes"], r"remove one"),
             (["--metrics-port", "70000"], r"metrics cannot be served at 127\.0\.0\.1, port 70000"),
         ],
     )
@@ -124,7 +124,7 @@ class TestExitCodes:
     def test_2_nothing_to_learn(self, command: str, capsys: Capture) -> None:
         assert main([command]) == 2
         assert capsys.readouterr().err == (
-            "fenchel-stream: nothing is named to learn: give a TOML file, or flags, as in "
+            "fenchel-stream: no stream to learn is given: name a TOML file, or use flags, as in "
             "--source csv:flights.csv --target late\n"
         )
 
@@ -322,7 +322,7 @@ class TestCheck:
         before = kept(tmp_path / "made")
         code, output, _ = check()
         assert code == 0
-        assert "00000004: a run goes on from there, after 60 records" in output
+        assert "00000004: a run resumes from it, after 60 records" in output
         assert_same(kept(tmp_path / "made"), before)
         code, _, error = check(model={"hidden": [9]})
         assert code == 4
@@ -452,7 +452,7 @@ class TestCheckpoint:
         CheckpointStore(directory).alias("champion", "00000004")
         assert main(["checkpoint", "rollback", str(directory), *where]) == 0
         assert capsys.readouterr().out == (
-            "00000007: the next run goes on from there after 60 records\n"
+            "00000007: the next run resumes from it after 60 records\n"
         )
         names = [info.name for info in CheckpointStore(directory).list()]
         assert names == ["00000004", "00000005", "00000006", "00000007"]

@@ -46,7 +46,7 @@ def test_a_run_and_its_end(folder: Path) -> None:
         assert line["logger"].startswith("fenchel_stream.")
         assert before <= datetime.fromisoformat(line["time"]) <= datetime.now(UTC)
     code, out, lines = logged(folder)
-    assert (code, out[:22]) == (0, "nothing new: Accuracy ")
+    assert (code, out[:25]) == (0, "no new records: Accuracy ")
     assert lines[0]["checkpoint"].endswith("/00000004")
     assert lines[0]["records"] == 60
     code, out, (line,) = logged(folder, "--set", "model.hidden=[9]")

@@ -111,9 +111,7 @@ def test_every_kind_from_topic_to_topic_and_back(
     for sent in (len(have), 0):
         assert main(["dlq", "replay", str(copy), url + target]) == 0
         output = capsys.readouterr().out
-        assert (
-            f"{len(stored)} letters: {sent} records sent, {len(have) - sent} were there" in output
-        )
+        assert f"{len(stored)} letters: {sent} records sent, {len(have) - sent} were at" in output
     back = broker.read(target, len(have))
     assert [record.value for record in back] == [content_of(one) for one in have]
     assert [record.key for record in back] == [one["key"].encode() for one in have]
@@ -161,7 +159,7 @@ def test_from_a_file_to_a_file(tmp_path: Path) -> None:
 def test_what_is_no_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"where": 1}\n')
     assert main(["dlq", "replay", str(tmp_path / "a.jsonl"), str(tmp_path / "b")]) == 3
-    assert "a.jsonl:1: no dead letter" in capsys.readouterr().err
+    assert "a.jsonl:1: not a dead letter" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 

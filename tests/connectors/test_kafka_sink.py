@@ -411,7 +411,7 @@ def test_another_topic_of_the_same_name(broker: Broker) -> None:
 def test_mistakes(broker: Broker, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="create it first"):
         KafkaSink(f"//{broker.bootstrap}/no-such-topic")
-    to_topics = "transactional is for predictions that go to a topic"
+    to_topics = "transactional needs predictions that go to a topic"
     settings = tables(tmp_path, "river:Phishing")
     for predictions in (None, str(tmp_path / "predictions.jsonl")):
         settings["output"] = {"transactional": True, "predictions": predictions}

@@ -204,8 +204,8 @@ class TestMetrics:
             ("base", "metrics.names: river.metrics has no metric 'base'"),
             ("", "metrics.names: river.metrics has no metric ''"),
             ("FBeta", "metrics.names: FBeta needs parameters: "),
-            ("ConfusionMatrix", "metrics.names: ConfusionMatrix is no number"),
-            ("ClassificationReport", "metrics.names: ClassificationReport is no number"),
+            ("ConfusionMatrix", "metrics.names: ConfusionMatrix has no number"),
+            ("ClassificationReport", "metrics.names: ClassificationReport has no number"),
         ],
     )
     def test_what_cannot_be_built(self, name: str, message: str) -> None:

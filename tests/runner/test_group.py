@@ -147,7 +147,7 @@ def test_a_check_looks_at_each_part(
     assert main(["check", str(tmp_path / "run.toml")]) == 0
     output = capsys.readouterr().out
     assert "partition-0: none yet, a run begins anew" in output
-    assert re.search(r"partition-1/\d+: a run goes on from there, after 20 records", output)
+    assert re.search(r"partition-1/\d+: a run resumes from it, after 20 records", output)
 
 
 def test_what_a_group_needs(tmp_path: Path) -> None:

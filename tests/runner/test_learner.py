@@ -279,7 +279,7 @@ class TestOutput:
     def test_the_positive_class_is_true(self, tmp_path: Path) -> None:
         url = make(tmp_path, "csv", 400)
         changes: dict[str, Any] = {"metrics": {"names": ["F1", "ROCAUC"]}}
-        with pytest.raises(ConfigError, match=r"F1 is about one class .* source\.positive = \"yes"):
+        with pytest.raises(ConfigError, match=r"F1 compares one class .* source\.positive = \"yes"):
             learn(tmp_path / "without", url, **changes)
         result = learn(tmp_path / "with", url, **changes, source={"positive": "yes"})
         assert result.metrics["ROCAUC"] > 0.6

@@ -126,7 +126,7 @@ class TestCheckpointsThatCannotBeWritten:
             process.signal(signal.SIGTERM)
             code, output = process.wait(), process.err.read_text()
         assert code == (0 if recovers else 4)
-        assert output.count("learning goes on, and the checkpoint before stays valid") == 2
+        assert output.count("learning goes on, and the previous checkpoint stays valid") == 2
         assert ("fenchel-stream: " in output) is not recovers
         if not recovers:
             directory.unlink()

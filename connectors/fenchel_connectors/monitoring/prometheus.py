@@ -1,4 +1,4 @@
-"""Serves the figures of a run for Prometheus, and its health for an orchestrator."""
+"""The monitor that serves the figures of a run for Prometheus, and its health."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PrometheusExporter(Monitor):
     """Serves the state of a run on four paths.
 
     ``/livez`` and ``/readyz`` answer 200 or 503 with the reason, see `Health`. ``/version`` answers
-    JSON, and ``/metrics`` the figures.
+    JSON. ``/metrics`` answers the figures.
 
     Counters start at 0 in every process, as Prometheus expects it: a resumed run does not count
     the records of earlier runs. Accuracy over any time is the ratio of two counters,
@@ -48,7 +48,7 @@ class PrometheusExporter(Monitor):
         Sum over the same predictions of the cross-entropy of a classifier with probabilities, or
         of the absolute error of a regressor. Divide by ``predictions_total``.
     ``rejected_total{reason}``, ``checkpoint_failures_total``
-        Records set aside; checkpoints that could not be written.
+        Records that were set aside, and checkpoints that could not be written.
     ``label_join{state}``
         If labels come on a stream of their own: numbers of predictions and labels of the whole
         stream that were matched, expired, and so on; see `LabelJoin`.
@@ -104,30 +104,30 @@ class PrometheusExporter(Monitor):
     ) -> None:
         registry = CollectorRegistry()
 
-        def made(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **how: Any) -> Any:
-            return kind(f"{PREFIX}_{name}", text, labels, registry=registry, **how)
+        def new(kind: Any, name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> Any:
+            return kind(f"{PREFIX}_{name}", text, labels, registry=registry, **more)
 
-        self.records = made(Counter, "records", "Records read.")
-        self.predictions = made(Counter, "predictions", "Predictions scored.")
-        self.correct = made(Counter, "predictions_correct", "Predictions of the right class.")
-        self.loss = made(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
-        self.rejects = made(Counter, "rejected", "Records set aside.", ("reason",))
-        self.join = made(Gauge, "label_join", "Predictions and late labels by state.", ("state",))
-        self.failures = made(Counter, "checkpoint_failures", "Checkpoints not written.")
-        self.seconds = made(
+        self.records = new(Counter, "records", "Records read.")
+        self.predictions = new(Counter, "predictions", "Predictions scored.")
+        self.correct = new(Counter, "predictions_correct", "Predictions of the right class.")
+        self.loss = new(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
+        self.rejects = new(Counter, "rejected", "Records set aside.", ("reason",))
+        self.join = new(Gauge, "label_join", "Predictions and late labels by state.", ("state",))
+        self.failures = new(Counter, "checkpoint_failures", "Checkpoints not written.")
+        self.seconds = new(
             Histogram, "batch_learn_seconds", "Time to learn a batch.", buckets=SECONDS
         )
-        self.objective = made(Gauge, "objective", "Objective after a recent batch.")
-        self.divergence = made(
+        self.objective = new(Gauge, "objective", "Objective after a recent batch.")
+        self.divergence = new(
             Gauge, "fenchel_divergence", "Fenchel divergence of a hidden layer.", ("layer",)
         )
-        self.displacement = made(
+        self.displacement = new(
             Gauge, "weight_displacement", "Distance that a layer's weights moved.", ("layer",)
         )
-        self.last_batch = made(
+        self.last_batch = new(
             Gauge, "last_batch_timestamp_seconds", "When the last batch was learnt."
         )
-        self.last_checkpoint = made(
+        self.last_checkpoint = new(
             Gauge, "last_checkpoint_timestamp_seconds", "When the last checkpoint was written."
         )
         Info(PREFIX, "What is running.", registry=registry).info(
@@ -137,14 +137,14 @@ class PrometheusExporter(Monitor):
             self.rejects.labels(reason)
         self._rejected: dict[str, int] = {}
         self._begun = False
-        self._looked = -inf
+        self._last_report = -inf
         self.registry = registry
         self.health = Health(stuck_after)
         self._server = HttpServer(
             {
                 "/metrics": self._figures,
-                "/livez": lambda _: _verdict(*self.health.live()),
-                "/readyz": lambda _: _verdict(*self.health.ready()),
+                "/livez": lambda _: _health_page(*self.health.live()),
+                "/readyz": lambda _: _health_page(*self.health.ready()),
                 "/version": _versions,
             },
             port,
@@ -175,24 +175,25 @@ class PrometheusExporter(Monitor):
             return
         self.predictions.inc(step.scored)
         self.correct.inc(step.correct)
-        # One NaN or infinity would stay in the sum for ever.
+        # A NaN or an infinity would stay in the sum for ever.
         if step.loss is not None and isfinite(step.loss):
             self.loss.inc(step.loss)
         self.seconds.observe(seconds)
         self.last_batch.set_to_current_time()
-        # The figures of a report are computed when they are read.
-        if report is not None and time.monotonic() - self._looked >= 1.0:
+        # A report computes its figures when they are read, so they are read once a second at most.
+        if report is not None and time.monotonic() - self._last_report >= 1.0:
             self.objective.set(report.objective_after)
             for layer, value in enumerate(report.divergence, 1):
                 self.divergence.labels(layer).set(value)
             for layer, value in enumerate(report.displacement, 1):
                 self.displacement.labels(layer).set(value)
-            self._looked = time.monotonic()
+            self._last_report = time.monotonic()
 
     def rejected(self, counts: Mapping[str, int]) -> None:
         """Set the numbers of rejected records of this run by reason.
 
-        A call before the first batch sets the numbers of earlier processes, which are not counted.
+        A call before the first batch gives the numbers of earlier processes. The counters leave
+        them out.
         """
         for reason, count in counts.items():
             child = self.rejects.labels(reason)
@@ -224,8 +225,8 @@ class PrometheusExporter(Monitor):
         self.close()
 
 
-def _verdict(good: bool, why: str) -> Page:
-    return Page(f"{why}\n".encode(), status=200 if good else 503)
+def _health_page(good: bool, reason: str) -> Page:
+    return Page(f"{reason}\n".encode(), status=200 if good else 503)
 
 
 def _versions(accept: str) -> Page:

@@ -1,9 +1,12 @@
 """A group of runs that share the partitions of one stream, such as those of a topic.
 
-Each partition has a learner in a process of its own, with its own model and checkpoints
-(``partition-3/`` below `checkpoint.directory`), so that its state moves with it. The members of the
-group find each other, and agree who owns which partition, by locks in that directory, which all of
-them must see. A lock ends with the process that holds it.
+Each partition has a learner in its own process. The learner has its own model, and its own
+checkpoints in a folder of `checkpoint.directory` such as ``partition-3/``. Another member can
+therefore take over the partition with its state.
+
+By locks in `checkpoint.directory` the members find each other and agree which member owns which
+partition. All members must have access to this directory. A lock ends with the process that holds
+it.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from fenchel_stream.streams.registry import sink_file
 log = logging.getLogger(__name__)
 
 TICK = 0.1
-"""Seconds between two looks at the group."""
+"""Seconds between two checks of the members and of the learners."""
 
 MEMBERS = ".members"
 
@@ -57,7 +60,7 @@ class Group:
     def __init__(self, config: Config) -> None:
         if config.checkpoint is None:
             raise ConfigError(
-                "run.group needs [checkpoint]: its directory is where the group meets"
+                "run.group needs [checkpoint]: the members of the group meet in its directory"
             )
         url = config.source.url
         self.config = config
@@ -141,5 +144,5 @@ class LearnerError(FenchelStreamError):
     """The learner of a partition failed."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name}: its learner ended with {code}")
+        super().__init__(f"{name}: its learner ended with exit code {code}")
         self.exit_code = max(code, 1)

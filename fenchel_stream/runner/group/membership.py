@@ -54,13 +54,13 @@ class Membership:
         living = [path.name for path in others if not _abandoned(path)]
         if self._lock is not None:
             if not (self.directory / self.name).exists():
-                # Another member has seen the file before it was locked, and removed it.
+                # Another member saw the file before it was locked, and removed it.
                 self._join()
             living.append(self.name)
         return sorted(living)
 
     def quota(self, partitions: int) -> int:
-        """Return the fair share of this member: the shares of two members differ by one at most."""
+        """Return how many partitions this member should own; two members differ by one at most."""
         names = self.names()
         share, rest = divmod(partitions, len(names))
         return share + (names.index(self.name) < rest)
@@ -70,7 +70,7 @@ class Membership:
 
 
 def _abandoned(path: Path) -> bool:
-    """Return whether no process holds a member's file, and remove it then."""
+    """Return whether no process locks the file of a member; if none does, remove the file."""
     try:
         lock = Lock(path.parent, path.name, attempts=1)
     except CheckpointError:

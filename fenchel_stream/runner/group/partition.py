@@ -24,8 +24,8 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 class Partition:
     """A partition that this process owns, until `collect` returns True.
 
-    This process and that of the learner both hold the claim to the partition, which ends only when
-    both have ended, in whatever way.
+    This process and the process of the learner share a lock, the claim to the partition. The claim
+    ends only when both have given it up or have ended, even if they were killed.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ class Partition:
             self._process.terminate()
 
     def collect(self) -> bool:
-        """Give the partition up if its learner has ended; return whether it has."""
+        """Return whether the learner has ended; if it has, give up the partition."""
         if self._process.is_alive():
             return False
         self.code = self._process.exitcode
         if self.released and self.code == -signal.SIGTERM:
-            self.code = 0  # the learner had not begun
+            self.code = 0  # the signal came before the learner had its handlers
         self._process.join()
         self._process.close()
         self._claim.release()
