@@ -146,7 +146,7 @@ class TestResume:
 
 def without_generators(state: str) -> str:
     tree = json.loads(state)
-    nodes = [node for node in tree["nodes"] if node.get("kind") != "old generator"]
+    nodes = [node for node in tree["nodes"] if node.get("kind") != "generator"]
     assert len(nodes) < len(tree["nodes"])
     return json.dumps(nodes)
 

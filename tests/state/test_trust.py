@@ -308,7 +308,7 @@ def test_a_gadget_works_where_every_name_is_believed(
     state = State()
     a_data_set_that_evaluates_its_names(state)
     names = next(n for n in state.nodes if n.get("items") == ["__import__('os').abort()"])
-    names["items"] = [f"open({str(canary)!r}, 'w')"]
+    names["items"] = [f"__import__('pathlib').Path({str(canary)!r}).touch()"]
     monkeypatch.setattr(trust._Trust, "admits", lambda self, use: True)
     evil = state.restored().scores.metrics
     assert not canary.exists()
