@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
@@ -70,6 +72,27 @@ def data_of(array: Any) -> NDArray[Any]:
     except TypeError:
         bits = {1: torch.uint8, 2: torch.int16}[host.element_size()]
         return np.asarray(host.view(bits).numpy())
+
+
+def refuse_shared(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Make sure that no two arrays use the same memory: what is restored would not.
+
+    Arrays that are read-only may: nobody can see the difference.
+
+    Raises
+    ------
+    CheckpointError
+        Two of them do; the message names them.
+    """
+    end, holder = 0, ""
+    spans = [(*byte_bounds(a), name) for name, a in arrays.items() if a.size and a.flags.writeable]
+    for low, high, name in sorted(spans):
+        if low < end:
+            raise CheckpointError(
+                f"{name} shares memory with {holder}, which only pickle can store: make one of "
+                "them a copy, or set allow_pickle = true if you accept pickle"
+            )
+        end, holder = high, name
 
 
 def array_name(path: str) -> str:

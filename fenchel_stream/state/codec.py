@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.arrays import Arrays, data_of
+from fenchel_stream.state.arrays import Arrays, data_of, refuse_shared
 from fenchel_stream.state.callables import Callables
 from fenchel_stream.state.classes import ALLOWED, find_class
 from fenchel_stream.state.generators import Generators
@@ -68,6 +68,7 @@ def pack(
     packer = Packer(KINDS, allow)
     tree = packer.run(obj, path)
     arrays = {name: data_of(array) for name, array in packer.arrays.items()}
+    refuse_shared(arrays)
     _verify(packer, tree, arrays)
     return tree, arrays
 

@@ -65,7 +65,7 @@ def test_a_stale_owner_leaves_what_the_next_one_has_half_written_alone(tmp_path:
         stale.save(state, {"owner": "first"})
         (tmp_path / ".lock").unlink()
         with CheckpointStore(tmp_path) as new:
-            with new._written(tmp_path / "00000002") as half:
+            with new._numbered.writing(tmp_path / "00000002") as half:
                 with pytest.raises(CheckpointError, match="another process has taken the right"):
                     stale.save(state, {"owner": "first, stale"})
                 write_manifest(half, {"owner": "second"})
@@ -105,7 +105,7 @@ def test_one_that_was_paused_amid_a_checkpoint_leaves_that_of_the_next_owner_alo
         def pause(folder: Path, meta: Any) -> None:
             (tmp_path / ".lock").unlink()
             new = later.enter_context(CheckpointStore(tmp_path))
-            half = later.enter_context(new._written(tmp_path / "00000002"))
+            half = later.enter_context(new._numbered.writing(tmp_path / "00000002"))
             later.callback(write_manifest, half, {"owner": "second"})
             write_manifest(folder, meta)
 

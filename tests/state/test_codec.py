@@ -267,6 +267,18 @@ class TestArrays:
         assert tensor.tolist() == [[5, 1, 1], [1, 1, 1]]
         assert plain.tolist() == [[5, 2, 2], [2, 2, 2]]
 
+    def test_memory_that_two_arrays_share_is_refused(self) -> None:
+        base = np.arange(12.0).reshape(3, 4)
+        tensor = torch.arange(4.0)
+        for pair in ([base, base[1:]], [base[:, :3], base[:, 1:]], [tensor, tensor.numpy()[1:]]):
+            with pytest.raises(CheckpointError, match=r"\[[01]\] shares memory with \[[01]\]"):
+                pack(pair)
+        tree, arrays = pack([base, base, base[:0], base[0].copy()])
+        back = restore(None, tree, arrays)
+        assert back[0] is back[1]
+        base.flags.writeable = False
+        pack([base, base[1:]])
+
     def test_arrays_are_named_by_where_they_are(self) -> None:
         model = Thing(weights=[np.zeros(1), np.zeros(2)], scale={"a b": np.zeros(3)})
         _, arrays = pack({"model": model}, allow=ALLOW)

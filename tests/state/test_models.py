@@ -410,6 +410,21 @@ def test_weights_go_on_bit_for_bit(dtype: str) -> None:
             assert np.asarray(w).tobytes() == np.asarray(v).tobytes()
 
 
+def test_no_array_follows_from_the_configuration(phishing: Rows) -> None:
+    """Two models of one configuration, which learn different rows, have no array in common."""
+
+    def arrays_after(rows: Rows, names: list[str]) -> dict[str, bytes]:
+        model = FenchelClassifier(hidden=(8, 4))
+        for x, y in rows:
+            model.learn_one({name: x[name] for name in names}, y)
+        return {name: array.tobytes() for name, array in pack(model)[1].items()}
+
+    names = sorted(phishing[0][0])
+    one, other = arrays_after(phishing[:90], names), arrays_after(phishing[90:200], names[::-1])
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] == other[name]] == []
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_stored_is_named(name: str, phishing: Rows) -> None:
     build, blame = REFUSED[name]

@@ -71,19 +71,19 @@ class State:
         self.nodes.append(node)
         return [len(self.nodes) - 1]
 
-    def object(self, cls: str, **attributes: Any) -> list[int]:
+    def an_object(self, cls: str, **attributes: Any) -> list[int]:
         """Append an object of a class."""
         return self.add({"kind": "object", "class": cls, "attributes": attributes})
 
-    def list(self, *items: Any) -> list[int]:
+    def a_list(self, *items: Any) -> list[int]:
         """Append a list."""
         return self.add({"kind": "object", "class": "list", "items": list(items)})
 
-    def dict(self, *pairs: Any) -> list[int]:
+    def a_dict(self, *pairs: Any) -> list[int]:
         """Append a dictionary of keys and values in turn."""
         return self.add({"kind": "object", "class": "dict", "pairs": list(pairs)})
 
-    def table(self, factory: Any) -> list[int]:
+    def a_table(self, factory: Any) -> list[int]:
         """Append a table that makes its values with a factory."""
         return self.add({"kind": "object", "class": "defaultdict", "factory": factory, "pairs": []})
 
@@ -112,10 +112,10 @@ def gadget(craft: Gadget) -> Gadget:
 
 @gadget
 def a_data_set_that_evaluates_its_names(s: State) -> None:
-    evil = s.object(
+    evil = s.an_object(
         "river.datasets.synth.agrawal:Agrawal",
-        feature_names=s.list("__import__('os').abort()"),
-        _classification_functions=s.list({"class": "river.compose.select:Select"}),
+        feature_names=s.a_list("__import__('os').abort()"),
+        _classification_functions=s.a_list({"class": "river.compose.select:Select"}),
         classification_function=0,
         balance_classes=False,
         perturbation=0.0,
@@ -126,9 +126,9 @@ def a_data_set_that_evaluates_its_names(s: State) -> None:
 
 @gadget
 def a_learner_where_a_function_is_called(s: State) -> None:
-    evil = s.object(
+    evil = s.an_object(
         "river.compose.target_transform:TargetTransformRegressor",
-        regressor=s.object("river.dummy:StatisticRegressor"),
+        regressor=s.an_object("river.dummy:StatisticRegressor"),
         func={"class": "float"},
         inverse_func={"class": "fenchel_stream.runner.learner:Learner"},
     )
@@ -137,7 +137,7 @@ def a_learner_where_a_function_is_called(s: State) -> None:
 
 @gadget
 def a_cache_that_unpickles_a_file(s: State) -> None:
-    s.put("Scores", "metrics", s.object("river.stream.cache:Cache", directory="/tmp"))
+    s.put("Scores", "metrics", s.an_object("river.stream.cache:Cache", directory="/tmp"))
 
 
 @gadget
@@ -165,8 +165,8 @@ def the_function_of_a_transformer_elsewhere(s: State) -> None:
 @gadget
 def a_function_in_a_list_that_two_objects_hold(s: State) -> None:
     code = next(i for i, node in enumerate(s.nodes) if node["kind"] == "callable")
-    shared = s.list([code])
-    s.put("Pipeline", "steps", s.dict("a", shared))
+    shared = s.a_list([code])
+    s.put("Pipeline", "steps", s.a_dict("a", shared))
     s.put("StandardScaler", "counts", shared)
 
 
@@ -190,46 +190,46 @@ def a_system_function(s: State) -> None:
 def a_partial_application_that_makes_the_values_of_a_table(s: State) -> None:
     held = ["id > /tmp/x"]
     code = {"kind": "callable", "path": "t", "name": "partial of posix.system()", "holds": held}
-    s.put("StandardScaler", "counts", s.table(s.add(code)))
+    s.put("StandardScaler", "counts", s.a_table(s.add(code)))
 
 
 @gadget
 def a_class_of_ours_that_makes_the_values_of_a_table(s: State) -> None:
-    s.put("StandardScaler", "counts", s.table({"class": "fenchel_stream.runner.learner:Learner"}))
+    s.put("StandardScaler", "counts", s.a_table({"class": "fenchel_stream.runner.learner:Learner"}))
 
 
 @gadget
 def a_table_of_tables_of_data_sets(s: State) -> None:
     factory = {"table of": {"class": "river.datasets.synth.agrawal:Agrawal"}}
-    s.put("StandardScaler", "counts", s.table(factory))
+    s.put("StandardScaler", "counts", s.a_table(factory))
 
 
 @gadget
 def a_class_as_a_key(s: State) -> None:
-    s.put("StandardScaler", "counts", s.dict({"class": "river.datasets.phishing:Phishing"}, 1))
+    s.put("StandardScaler", "counts", s.a_dict({"class": "river.datasets.phishing:Phishing"}, 1))
 
 
 @gadget
 def a_selector_that_calls_its_keys(s: State) -> None:
-    evil = s.object(
-        "river.compose.select:Select", keys=s.list({"class": "river.datasets.phishing:Phishing"})
+    evil = s.an_object(
+        "river.compose.select:Select", keys=s.a_list({"class": "river.datasets.phishing:Phishing"})
     )
     s.put("StandardScaler", "counts", evil)
 
 
 @gadget
 def a_bag_of_words_that_calls_its_steps(s: State) -> None:
-    steps = s.list({"class": "river.stream.cache:Cache"})
+    steps = s.a_list({"class": "river.stream.cache:Cache"})
     s.put(
         "StandardScaler",
         "counts",
-        s.object("river.feature_extraction.vectorize:BagOfWords", processing_steps=steps),
+        s.an_object("river.feature_extraction.vectorize:BagOfWords", processing_steps=steps),
     )
 
 
 @gadget
 def a_search_that_calls_its_distance(s: State) -> None:
-    evil = s.object(
+    evil = s.an_object(
         "river.neighbors.lazy:LazySearch", dist_func={"class": "river.datasets.phishing:Phishing"}
     )
     s.put("StandardScaler", "counts", evil)
@@ -237,22 +237,24 @@ def a_search_that_calls_its_distance(s: State) -> None:
 
 @gadget
 def a_clusterer_that_calls_its_method_by_name(s: State) -> None:
-    s.put("StandardScaler", "counts", s.object("river.cluster.textclust:TextClust", type="clone"))
+    s.put(
+        "StandardScaler", "counts", s.an_object("river.cluster.textclust:TextClust", type="clone")
+    )
 
 
 @gadget
 def another_model(s: State) -> None:
-    s.put("BatchModel", "model", s.object("river.linear_model.log_reg:LogisticRegression"))
+    s.put("BatchModel", "model", s.an_object("river.linear_model.log_reg:LogisticRegression"))
 
 
 @gadget
 def a_sink_that_empties_a_file(s: State) -> None:
-    s.put("Scores", "metrics", s.object("fenchel_connectors.jsonl_sink:JsonlSink", path="/x"))
+    s.put("Scores", "metrics", s.an_object("fenchel_connectors.jsonl_sink:JsonlSink", path="/x"))
 
 
 @gadget
 def a_store_of_checkpoints(s: State) -> None:
-    s.put("StandardScaler", "vars", s.object("fenchel_stream.checkpoint.store:CheckpointStore"))
+    s.put("StandardScaler", "vars", s.an_object("fenchel_stream.checkpoint.store:CheckpointStore"))
 
 
 @gadget
@@ -262,17 +264,17 @@ def a_numpy_type_that_reserves_memory(s: State) -> None:
 
 @gadget
 def a_class_of_the_standard_library(s: State) -> None:
-    s.put("StandardScaler", "counts", s.object("subprocess:Popen", args="id"))
+    s.put("StandardScaler", "counts", s.an_object("subprocess:Popen", args="id"))
 
 
 @gadget
 def a_module_that_runs_code_when_it_is_imported(s: State) -> None:
-    s.put("StandardScaler", "counts", s.object("antigravity:X"))
+    s.put("StandardScaler", "counts", s.an_object("antigravity:X"))
 
 
 @gadget
 def an_evaluation_of_river(s: State) -> None:
-    s.put("Scores", "metrics", s.object("river.evaluate.tracks:Track"))
+    s.put("Scores", "metrics", s.an_object("river.evaluate.tracks:Track"))
 
 
 @gadget
@@ -337,7 +339,7 @@ def tuples(s: State, depth: int, width: int = 1) -> list[int]:
 
 
 def a_deep_key(s: State) -> list[int]:
-    return s.dict(tuples(s, 300_000), 1)
+    return s.a_dict(tuples(s, 300_000), 1)
 
 
 def deep_keys_one_after_the_other(s: State) -> list[int]:
@@ -346,11 +348,11 @@ def deep_keys_one_after_the_other(s: State) -> list[int]:
         for _ in range(90):
             ref = s.add({"kind": "object", "class": "tuple", "items": [ref]})
         refs.append(ref)
-    return s.dict(*(part for ref in refs for part in (ref, 1)))
+    return s.a_dict(*(part for ref in refs for part in (ref, 1)))
 
 
 def a_key_that_shares_its_parts(s: State) -> list[int]:
-    return s.dict(tuples(s, 60, width=2), 1)
+    return s.a_dict(tuples(s, 60, width=2), 1)
 
 
 def a_deep_member_of_a_set(s: State) -> list[int]:
@@ -374,7 +376,7 @@ def containers_that_hold_each_other(s: State) -> list[int]:
     count = 2_000
     first = len(s.nodes) + 1
     holders = [[first + i] for i in range(count)]
-    outer = s.list(*holders)
+    outer = s.a_list(*holders)
     for i in range(count):
         s.add({"kind": "object", "class": "tuple", "items": holders[i + 1 :]})
     return outer
@@ -408,7 +410,7 @@ def a_window_of_rust_that_fills_the_memory(s: State) -> list[int]:
 
 
 def a_compiled_object_made_as_any_other(s: State) -> list[int]:
-    return s.object("river._river_rust.stats:RsMean")
+    return s.an_object("river._river_rust.stats:RsMean")
 
 
 HOSTILE = (
