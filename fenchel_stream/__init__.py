@@ -1,4 +1,8 @@
-"""Neural networks that learn streams by exact proximal block-coordinate steps."""
+"""Neural networks that learn streams by exact proximal block-coordinate steps.
+
+`FenchelClassifier` and the regressors are River estimators, `LiftedNetwork` is one network alone,
+and `evaluate` tests a model on a stream.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at the first access: the imports take time, in which the command line must already
-    # react to Ctrl-C.
+    # A name is imported when it is first used. The imports are slow, and the command line must
+    # react to Ctrl-C before they begin.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

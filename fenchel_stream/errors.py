@@ -1,4 +1,7 @@
-"""What can go wrong, by whose fault: each class carries the exit code of the command line."""
+"""The errors that the project raises: configuration, data and checkpoint.
+
+Read this module to learn which error a fault raises, and with which code the command line exits.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ class FenchelStreamError(Exception):
 
 
 class ConfigError(FenchelStreamError):
-    """The configuration asks for something that does not exist or cannot be."""
+    """The configuration names something that does not exist, or a value that is not allowed."""
 
     exit_code = 2
 
 
 class DataError(FenchelStreamError):
-    """The stream holds something that cannot be learnt from, or too much of it."""
+    """The stream holds data that cannot be learnt, or too many such records."""
 
     exit_code = 3
 

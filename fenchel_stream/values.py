@@ -37,8 +37,8 @@ def to_number(value: Any) -> float | None:
     """Return a value as a float: NaN for a missing value, None for a value that is no number.
 
     Numbers are integers, floats, booleans (0 and 1), fractions and decimals, of Python or NumPy.
-    Text and times are none. A finite number beyond the largest float becomes infinite; only an
-    infinite value equals that result.
+    Text and times are not numbers. A finite number beyond the largest float becomes infinite, but
+    does not equal this result. A value that was infinite equals it.
 
     Examples
     --------

@@ -27,9 +27,9 @@ TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
 class FenchelEstimator:
     """An `Ensemble` that grows with the features and outputs of a stream.
 
-    A new feature or output enters the networks with the batch that learns it. Its first weights
-    depend on its name and the seed, not on the time of its arrival. Features that a row lacks, and
-    those not learnt yet, are 0. A prediction changes no state.
+    The networks get a new feature or output when they learn the first batch that contains it. The
+    first weights of a feature depend on its name and the seed, not on the time of its arrival.
+    Features that a row lacks, and features not learnt yet, are 0. A prediction changes no state.
 
     `FenchelClassifier` and `FenchelRegressor` describe the parameters.
 
@@ -42,7 +42,7 @@ class FenchelEstimator:
     scaler
         Their means and deviations.
     report
-        About the last batch; None before the first, and after a restore.
+        Report on the last batch; None before the first batch, and after a restore.
     """
 
     _loss: str
@@ -64,7 +64,7 @@ class FenchelEstimator:
     ) -> None:
         if not isinstance(hidden, (tuple, list)):
             raise ConfigError(
-                f"hidden is the number of units of each layer, as hidden=(64,), not {hidden!r}"
+                f"hidden is the number of units of each layer, such as hidden=(64,), not {hidden!r}"
             )
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -115,7 +115,7 @@ class FenchelEstimator:
         return set(TUNABLE)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # River's `mutate` sets attributes. The networks take the new value or refuse it.
+        # River's `mutate` sets attributes. The networks take the new value, or raise an error.
         if name in TUNABLE and "ensemble" in self.__dict__:
             self.ensemble.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
         super().__setattr__(name, value)
@@ -126,7 +126,7 @@ class FenchelEstimator:
 
     @abstractmethod
     def _targets(self, y: list[Any]) -> Array:
-        """Return targets as a matrix, NaN where one is missing, and grow the networks to fit."""
+        """Return targets as a matrix, NaN where one is missing; new outputs grow the networks."""
 
     def _learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
         values = row_values(x)
@@ -182,7 +182,7 @@ class FenchelEstimator:
         return a
 
     def _first_weights(self, name: Hashable) -> Array:
-        """Return the first weights of a feature: 0 without a hidden layer, else by its name."""
+        """Return the first weights of a feature: 0 without a hidden layer, else random by name."""
         if not self.hidden:
             return np.zeros(self.ensemble.n_outputs)
         text = f"{self.seed} {type(name).__name__} {name!r}"

@@ -29,25 +29,25 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the
-        paper's order.
+        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01 in the
+        top-down order, and 0.1 in the paper's order.
     gamma
         Weight of the old weights, counted in samples; one number or one per layer. A larger gamma
-        is more stable, a smaller one follows a change faster. ``auto`` tunes itself (see
-        `GammaMixture`).
+        is more stable, a smaller one follows a change faster. With ``auto``, gamma is tuned while
+        the model learns (see `GammaMixture`).
     rho
         Weight decay.
     alternations
         Passes over the blocks of variables per batch: K in the paper.
     order
-        ``top_down`` or ``paper`` (see `LiftedNetwork`), or ``auto``. If order and gamma are
+        ``top_down`` or ``paper`` (see `Problem.of`), or ``auto``. If order and gamma are
         ``auto``, one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.
     batch_size
-        Rows that `learn_one` gathers before it learns them as one batch; at 1 it learns each row
-        at once. `learn_many` learns its rows at once, as one batch.
+        Number of rows that `learn_one` gathers before it learns them as one batch. With 1, it
+        learns each row at once. `learn_many` always learns its rows at once, as one batch.
     device
         ``cpu``, or a torch device such as ``cuda``.
     dtype
@@ -142,7 +142,7 @@ def _labels(y: list[Any]) -> list[Any]:
     try:
         distinct = dict.fromkeys(y)
     except TypeError:
-        return [_label(label) for label in y]  # raises an error that names the label
+        return [_label(label) for label in y]  # Raises an error that names the label.
     clean = {label: _label(label) for label in distinct}
     return [clean[label] for label in y]
 

@@ -1,9 +1,10 @@
 """`Ensemble`: networks that learn side by side, each in its own order of steps, and their average.
 
-In the top-down order the output layer takes up the error of a batch before the hidden layers: such
-a network follows a stream whose rows resemble the last ones. In the paper's order the hidden layers
-come first: such a network learns nonlinear shapes sooner. Neither order is better on all streams.
-Therefore both learn, and their predictions are averaged with weights that follow their losses.
+In the top-down order the output layer corrects the error of a batch before the hidden layers do.
+Such a network follows a stream whose rows resemble the last ones. In the paper's order the hidden
+layers move first. Such a network learns nonlinear shapes sooner. Neither order is better on all
+streams. Therefore a network learns in each order, and the predictions of the two are averaged, with
+weights that depend on their losses.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ LAM = {"top_down": 0.01, "paper": 0.1}
 """Lambda for each order, if it is ``auto``."""
 
 INNER = ((None, None), (2, 1))
-"""Inner steps for X and for W of the first and of the second network. The first has the defaults
-of `LiftedNetwork`. In the paper's order more steps than these gained nothing."""
+"""Inner steps for X and for W, of the first and of the second network. The first network has the
+defaults of `LiftedNetwork`. In the paper's order, more steps than these improved nothing."""
 
 
 class Ensemble(Experts):
@@ -36,7 +37,7 @@ class Ensemble(Experts):
     Parameters
     ----------
     sizes
-        Number of inputs, of hidden units of each layer, and of outputs.
+        Numbers of inputs, of units of each hidden layer, and of outputs.
     lam
         As in `LiftedNetwork`, or ``auto``: 0.01 top-down, and 0.1 in the paper's order.
     order
@@ -49,7 +50,7 @@ class Ensemble(Experts):
     Attributes
     ----------
     networks
-        One or two.
+        The one or two networks.
 
     Examples
     --------
@@ -78,10 +79,10 @@ class Ensemble(Experts):
         order: str = "auto",
         **settings: Any,
     ) -> None:
-        every = _each(len(sizes) - 1, lam, gamma, rho, alternations, order)
+        tunable = _each(len(sizes) - 1, lam, gamma, rho, alternations, order)
         self.networks = [
-            LiftedNetwork.dense(sizes, x_iterations=x, w_iterations=w, **one, **settings)
-            for one, (x, w) in zip(every, INNER, strict=False)
+            LiftedNetwork.dense(sizes, x_iterations=x, w_iterations=w, **values, **settings)
+            for values, (x, w) in zip(tunable, INNER, strict=False)
         ]
         super().__init__(len(self.networks), like=self.networks[0].weights[-1])
 
@@ -103,14 +104,14 @@ class Ensemble(Experts):
         ConfigError
             A value is out of range, or the number of values is not that of the layers.
         """
-        every = _each(len(self.networks[0].weights), lam, gamma, rho, alternations, order)
+        tunable = _each(len(self.networks[0].weights), lam, gamma, rho, alternations, order)
         networks = self.networks
-        if len(every) < len(networks):
+        if len(tunable) < len(networks):
             networks = [networks[int(self.expert_weights.argmax())]]
-        elif len(every) > len(networks):
+        elif len(tunable) > len(networks):
             networks = [networks[0], deepcopy(networks[0])]
-        for network, one in zip(networks, every, strict=True):
-            network.configure(**one)
+        for network, values in zip(networks, tunable, strict=True):
+            network.configure(**values)
         for network, (x, w) in zip(networks, INNER, strict=False):
             network.problem = network.problem.iterated(x, w)
         if len(networks) != len(self.networks):
@@ -128,16 +129,16 @@ class Ensemble(Experts):
             Targets (m x outputs), NaN where one is missing: each network then takes its own
             output for the target.
         """
-        # One number tests all targets, at little cost: it is NaN only if a target is.
+        # This one number tests all targets at little cost: it is NaN only if a target is NaN.
         missing = np.isnan(y) if isnan(np.vdot(y, y)) else None
         reports: list[StepReport] = []
         for network in self.networks:
             targets = y
             if missing is not None:
                 targets = np.where(missing, network.outputs(a, averaged=False), y)
-            # The metric of the input depends on lambda only if there is decay.
-            known = reports[0].after.metrics if reports and not network.rho[0] else {}
-            reports.append(network.step(a, targets, known.get(0)))
+            # Without decay, the metric of layer 0 does not depend on lambda: networks share it.
+            metrics = reports[0].after.metrics if reports and not network.rho[0] else {}
+            reports.append(network.step(a, targets, metrics.get(0)))
         if len(reports) > 1:
             self._score(reports, missing)
         return reports[0]
@@ -198,14 +199,14 @@ def _each(
     alternations: int,
     order: str,
 ) -> list[dict[str, Any]]:
-    """Return the settings of each network."""
+    """Return the tunable settings of each network."""
     if isinstance(lam, str) and lam != "auto":
         raise ConfigError(f"lam is a number or 'auto', not {lam!r}")
     if order not in (*LAM, "auto"):
         raise ConfigError(f"order is 'auto', 'top_down' or 'paper', not {order!r}")
     orders = [order]
     if order == "auto":
-        # A network without a hidden layer has one block of variables, and so no order.
+        # A network without a hidden layer has only one block of variables, and needs no order.
         orders = list(LAM) if isinstance(gamma, str) and depth > 1 else ["top_down"]
     others = {"gamma": gamma, "rho": rho, "alternations": alternations}
     return [{"order": o, "lam": LAM[o] if isinstance(lam, str) else lam, **others} for o in orders]

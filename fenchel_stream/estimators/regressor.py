@@ -52,8 +52,9 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     """Neural network for regression that learns by exact proximal steps, not gradients.
 
     It needs no learning rate. Features and target are standardised online by their running means
-    and standard deviations, so that their units do not matter. When those of the target change,
-    the output weights are rescaled and every prediction stays the same (see `TargetScaler`).
+    and standard deviations, so that their units do not matter. When the mean or the deviation of
+    the target changes, the output weights are rescaled so that every prediction stays the same (see
+    `TargetScaler`).
 
     Parameters
     ----------
@@ -62,25 +63,25 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     activation
         relu, leaky_relu, tanh, sigmoid, softplus, elu or identity.
     lam
-        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01, and 0.1 in the
-        paper's order.
+        Lambda: weight of the Fenchel divergence between layers. ``auto`` is 0.01 in the
+        top-down order, and 0.1 in the paper's order.
     gamma
         Weight of the old weights, counted in samples; one number or one per layer. A larger gamma
-        is more stable, a smaller one follows a change faster. ``auto`` tunes itself (see
-        `GammaMixture`).
+        is more stable, a smaller one follows a change faster. With ``auto``, gamma is tuned while
+        the model learns (see `GammaMixture`).
     rho
         Weight decay.
     alternations
         Passes over the blocks of variables per batch: K in the paper.
     order
-        ``top_down`` or ``paper`` (see `LiftedNetwork`), or ``auto``. If order and gamma are
+        ``top_down`` or ``paper`` (see `Problem.of`), or ``auto``. If order and gamma are
         ``auto``, one network learns in each order, and they predict together (see `Ensemble`).
     scale
         Standardise features online and clip them at ten standard deviations; False takes them as
         they are.
     batch_size
-        Rows that `learn_one` gathers before it learns them as one batch; at 1 it learns each row
-        at once. `learn_many` learns its rows at once, as one batch.
+        Number of rows that `learn_one` gathers before it learns them as one batch. With 1, it
+        learns each row at once. `learn_many` always learns its rows at once, as one batch.
     device
         ``cpu``, or a torch device such as ``cuda``.
     dtype
@@ -180,7 +181,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
 def _present(y: Any) -> dict[Hashable, float]:
     """Return the targets of a row that are not missing."""
     if not isinstance(y, Mapping):
-        raise DataError(f"several targets are a dict, as {{'up': 1.0, 'down': 2.0}}, not {y!r}")
+        raise DataError(f"several targets are a dict such as {{'up': 1.0, 'down': 2.0}}, not {y!r}")
     return {name: _target(value, name) for name, value in y.items() if not is_missing(value)}
 
 

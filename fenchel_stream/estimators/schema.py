@@ -35,8 +35,9 @@ class Schema:
     columns
         The column of each name.
     names, places, order
-        The names of the last learnt row, their columns, and the permutation that sorts those; None
-        if the row lacks a name. Most rows list the same names, and need no look at `columns`.
+        The names of the last learnt row, their columns, and the permutation that sorts these
+        columns; None if the row lacks a feature. Most rows list the same names, so that `columns`
+        is not searched for them.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class Schema:
         Parameters
         ----------
         names
-            Of the values.
+            Names of the values.
         values
             One row of numbers, or a matrix (rows x names).
         """
@@ -106,8 +107,8 @@ def row_values(x: Mapping[Any, Any]) -> list[Any]:
     """
     values = list(x.values())
     try:
-        # One sum tests all values: it fails for what is no number, and is not finite if one of
-        # them is not. The bounds exclude large values, which could cancel each other.
+        # One sum tests all values: it raises an error if a value is no number, and is not finite
+        # if a value is not. The bounds exclude large values, which could cancel each other.
         plain = isfinite(fsum(values))
         plain = plain and float(max(values)) < LARGEST and float(min(values)) > -LARGEST
     except (TypeError, ValueError, OverflowError):
@@ -124,7 +125,7 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
     ------
     DataError
         `X` is no frame, or a column is not numeric or holds an infinite value; the message names
-        it.
+        the column.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
                 f"X is of type {type(X).__name__}, and must be a frame of polars, pandas or pyarrow"
             ) from error
         names, values = tuple(frame.columns), _converted(frame)
-    with np.errstate(over="ignore"):  # huge values are clipped below
+    with np.errstate(over="ignore"):  # Huge values are clipped below.
         if np.abs(values).sum() < LARGEST:
             return names, values
     infinite = np.isinf(values)

@@ -1,4 +1,4 @@
-"""`BatchModel`: any River model predicts and learns in batches. `Predictions`: the result."""
+"""`BatchModel` lets any River model predict and learn batches; `Predictions` are its results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Predictions:
         return Predictions(self.labels[rows], chosen)
 
     def of_rows(self, numbers: list[int]) -> Predictions:
-        """Return the predictions for the rows of these numbers."""
+        """Return the predictions for the rows with these numbers."""
         chosen = self.probabilities and [self.probabilities[i] for i in numbers]
         return Predictions([self.labels[i] for i in numbers], chosen)
 
@@ -47,9 +47,9 @@ class Predictions:
 class BatchModel:
     """A River model or pipeline, with mini-batch methods or without.
 
-    Without them the rows of a batch are predicted, or learnt, one by one, and null features are
-    left out, as River models expect. The same holds for models whose mini-batch methods take only
-    pandas frames: River's naive Bayes.
+    A model without mini-batch methods predicts or learns the rows of a batch one by one. Null
+    features are then left out, as River models expect. A model whose mini-batch methods take only
+    pandas frames, such as River's naive Bayes, is treated in the same way.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class BatchModel:
 
     @property
     def last(self) -> Any:
-        """The model itself, or what its pipeline ends in."""
+        """The model itself, or the last model of a pipeline."""
         last = self.model
         while isinstance(last, compose.Pipeline):
             last = last[-1]
@@ -95,8 +95,9 @@ class BatchModel:
         X
             Features (m x p), any eager narwhals frame.
         like
-            A label of the same type as the classes. A frame of probabilities names its columns by
-            text, so that the classes 1 and ``"1"`` look the same; this label decides.
+            A label of the same type as the classes. The columns of a frame of probabilities have
+            names that are text, so that the classes 1 and ``"1"`` have the same name. The type of
+            this label decides which of them is meant.
 
         Raises
         ------

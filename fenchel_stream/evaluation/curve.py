@@ -7,7 +7,7 @@ import polars as pl
 from fenchel_stream.evaluation.scores import Scores
 
 LIMIT = 2000
-"""At this number of points every second one is dropped, so that memory is bounded."""
+"""When there are this many points, every second one is dropped, so that memory is bounded."""
 
 
 class Curve:

@@ -16,7 +16,7 @@ from fenchel_stream.state.frames import freeze_frame, thaw_frame
 class DelayedRows:
     """A queue of rows with their targets and predictions, in the batches of their arrival.
 
-    Its state for a checkpoint is plain: `freeze_frame` converts frames of polars.
+    In a checkpoint, frames and series of polars are plain data: `freeze_frame` converts them.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def _freeze(data: Any) -> Any:
 
 
 def _thaw(data: Any) -> Any:
-    # A restored queue holds plain batches until they are taken.
+    # A restored queue holds its batches as plain data until they are taken.
     if not isinstance(data, tuple):
         return data
     kind, plain = data

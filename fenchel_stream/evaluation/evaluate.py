@@ -1,4 +1,4 @@
-"""`evaluate`: test a model on a stream before it learns it, in one call."""
+"""`evaluate`: test a model on each batch of a stream, and then let the model learn the batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evaluate(
     limit: int | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Test `model` on each batch of a stream before it learns it.
+    """Test `model` on each batch of a stream, and then let it learn the batch.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def evaluate(
         The column to predict; several for a multi-target model. Rows without a target count as
         rejected.
     batch_size
-        Number of rows that are predicted, then learnt together.
+        Number of rows that are first predicted and then learnt together.
     delay
         Number of further rows after which the label of a row arrives; see `Prequential`.
     window
@@ -74,7 +74,7 @@ def evaluate(
     (1250, 0.857)
     """
     if batch_size < 1 or (limit is not None and limit < 1):
-        raise ConfigError(f"batch_size is {batch_size} and limit {limit}; at least 1 is needed")
+        raise ConfigError(f"batch_size is {batch_size} and limit {limit}; both must be at least 1")
     names = [target] if isinstance(target, str) else list(target)
     stream = as_source(source, target=names[0])
     test = Prequential(model, metric, delay=delay, window=window)

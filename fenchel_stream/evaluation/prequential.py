@@ -33,10 +33,10 @@ class Step:
     scored
         Number of predictions, of this batch or earlier ones, whose label arrived with this batch.
     correct
-        Number of those that were the right class.
+        Number of these scored predictions that were the right class.
     loss
-        Sum over those of the cross-entropy of a classifier or the absolute error of a regressor;
-        None for a classifier without probabilities.
+        Sum over the scored predictions: of the cross-entropy for a classifier, of the absolute
+        error for a regressor. None for a classifier without probabilities.
     """
 
     labels: list[Any]
@@ -47,7 +47,7 @@ class Step:
 
 
 class Prequential:
-    """Test a model on each batch before it learns it, with labels that may come late.
+    """Test a model on each batch and then learn the batch, with labels that may come late.
 
     Rows without a prediction (None, or no probabilities, before the model has learnt anything) are
     learnt but not scored, as in River's ``progressive_val_score``. With batches of one row, both
@@ -99,16 +99,18 @@ class Prequential:
         probabilities: bool = False,
     ) -> None:
         if delay < 0 or window < 1:
-            raise ConfigError(f"delay is {delay} and window {window}; at least 0 and 1 are needed")
+            raise ConfigError(
+                f"delay must be at least 0, and window at least 1; got {delay} and {window}"
+            )
         self.scores = Scores(metric, window)
-        for scored in self.scores.metrics:
-            if not scored.works_with(model):
-                raise ConfigError(f"metric {name_of(scored)} does not work with {_kind(model)}")
+        for scorer in self.scores.metrics:
+            if not scorer.works_with(model):
+                raise ConfigError(f"metric {name_of(scorer)} does not work with {_kind(model)}")
         probabilities = probabilities or self.scores.need_probabilities
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay
         self.learnt = 0
-        self.like: Any = ""  # the last label, for its type
+        self.like: Any = ""  # The last label: its type is that of the classes.
         self.delayed = DelayedRows()
 
     def step(self, X: Any, y: Any) -> Step:
@@ -151,7 +153,7 @@ class Prequential:
         Parameters
         ----------
         rows
-            In batches: features, targets, and predictions.
+            Batches of rows, each with its features, targets, and predictions.
         latest
             The predictions for the current batch, which the result repeats.
         """
@@ -178,16 +180,16 @@ class Prequential:
 def _kind(model: base.Estimator) -> str:
     learner = BatchModel(model, probabilities=False).last
     if isinstance(learner, base.Classifier):
-        return f"the classifier {learner}, which needs one such as Accuracy"
+        return f"the classifier {learner}, which needs a metric such as Accuracy"
     if isinstance(learner, base.Regressor):
-        return f"the regressor {learner}, which needs one such as MAE"
+        return f"the regressor {learner}, which needs a metric such as MAE"
     return str(model)
 
 
 def _loss(truth: list[Any], predictions: Predictions) -> float:
     if predictions.probabilities is None:
         return float(sum(map(_absolute_error, truth, predictions.labels)))
-    # River's metrics have the same lower bound of a probability.
+    # The lower bound of a probability is that of River's metrics.
     pairs = zip(truth, predictions.probabilities, strict=True)
     return -sum(log(max(of_class.get(label, 0.0), 1e-15)) for label, of_class in pairs)
 

@@ -22,9 +22,9 @@ class Evaluation:
     metrics
         The value of each metric over all rows.
     curve
-        One row about every `window` rows of the stream: the number of rows learnt (``row``), each
-        metric over the last `window` of them (``Accuracy``), and over all of them (``all
-        Accuracy``).
+        About one row for every `window` rows of the stream. Its columns are the number of rows
+        learnt (``row``), each metric over the last `window` of these rows (``Accuracy``), and each
+        metric over all of them (``all Accuracy``).
     window
         Number of last rows for windowed metrics.
     rows
@@ -76,13 +76,13 @@ class Evaluation:
         Parameters
         ----------
         ax
-            The matplotlib axes to draw on, a sequence of them for several metrics. If None, new
-            ones are created.
+            The matplotlib axes to draw on, or a sequence of them for several metrics. If None, new
+            axes are created.
 
         Returns
         -------
         axes
-            Those with the curves: one, or a list for several metrics.
+            The axes with the curves: one object, or a list of them for several metrics.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Evaluation:
             _, ax = pyplot.subplots(len(names), sharex=True, **self._page())
         axes = list(np.ravel(ax))
         if len(axes) != len(names):
-            raise ConfigError(f"{len(names)} metrics need as many axes, not {len(axes)}")
+            raise ConfigError(f"{len(names)} metrics need the same number of axes, not {len(axes)}")
         marker = "." if len(self.curve) < 30 else ""
         for axis, name in zip(axes, names, strict=True):
             axis.set_ylabel(name)

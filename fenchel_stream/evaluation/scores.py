@@ -12,7 +12,7 @@ from fenchel_stream.evaluation.batch_model import Predictions
 
 
 class Scores:
-    """Metrics over all rows scored, and over the last `window` of them.
+    """Metrics over all scored rows, and over the last `window` scored rows.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Scores:
 
     @property
     def names(self) -> list[str]:
-        """Names of the metrics; a repeated one has a number."""
+        """Names of the metrics; a number is appended to a name that repeats."""
         plain = [name_of(metric) for metric in self.metrics]
         repeats = [plain[:i].count(name) for i, name in enumerate(plain)]
         return [f"{name} {n + 1}" if n else name for name, n in zip(plain, repeats, strict=True)]
@@ -76,8 +76,8 @@ class Scores:
     def windowed(self) -> dict[str, float]:
         """Each metric over the last `window` rows, exactly.
 
-        Each access computes it anew from all rows of the window. Metrics that remove old rows
-        instead (River's ``utils.Rolling``) accumulate rounding errors, until an RMSE becomes a
+        Each access computes the metrics again from all rows of the window. Metrics that remove old
+        rows instead (River's ``utils.Rolling``) accumulate rounding errors, until an RMSE becomes a
         complex number.
         """
         fresh = [metric.clone() for metric in self.metrics]
@@ -85,7 +85,7 @@ class Scores:
         return self._values(fresh)
 
     def _values(self, updated: list[Any]) -> dict[str, float]:
-        # Before the first row River gives 0, as if every prediction had been wrong, or right.
+        # Before the first row River gives 0, the worst accuracy but the best error.
         values = [_value(metric) if self.truth else nan for metric in updated]
         return dict(zip(self.names, values, strict=True))
 

@@ -1,7 +1,8 @@
-"""The paper: lifted networks and the steps that train them.
+"""Lifted networks, and the algorithms of the paper that train them.
 
-`layers`, `solvers`, `experts`, `activations` and `losses` hold the parts of a network. All names
-here are imported when they are first used.
+`layers`, `activations` and `losses` hold the parts of a network. `solvers` holds the steps of one
+block of variables, and `experts` the candidates and averages that predict together with a network.
+Each name is imported when it is first used.
 """
 
 from __future__ import annotations

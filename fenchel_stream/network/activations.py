@@ -25,7 +25,7 @@ from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.arrays import Array, as_array, namespace, positive_part
 
 FAR, HALVINGS = 1e4, 100
-"""`NumericalPair` examines ``phi`` between -FAR and FAR, and bisects with so many halvings."""
+"""`NumericalPair` samples ``phi`` from -FAR to FAR, and bisects this interval HALVINGS times."""
 
 
 class Activation(ABC):
@@ -51,7 +51,7 @@ class Activation(ABC):
     homogeneous: bool = False
     """Whether the variables may be scaled: see `Homogeneous`."""
     code: int = -1
-    """Number by which the compiled loops for single rows know the activation; -1 without."""
+    """Number of the activation in the compiled loops for single rows; -1 if they do not have it."""
 
     @abstractmethod
     def phi(self, u: Array) -> Array:
@@ -144,7 +144,7 @@ class LeakyReLU(Homogeneous):
 
 
 class Tanh(Activation):
-    """``phi(u) = tanh(u)``; ``F`` is the entropy of a coin with mean ``v``."""
+    """``phi(u) = tanh(u)``; ``F(v) = ((1 + v) log(1 + v) + (1 - v) log(1 - v)) / 2``."""
 
     code = 3
     lower, upper = -1.0, 1.0
@@ -190,7 +190,7 @@ class Softplus(Activation):
 
     code = 5
     lower = 0.0
-    # B_2k / (2k + 1)! for k = 1 ... 8: the next term is below 1e-18 at the series' end, w = log 2.
+    # B_2k / (2k + 1)! for k = 1 ... 8: the next term is below 1e-18 at the largest w, log 2.
     _bernoulli = tuple(
         bernoulli / factorial(2 * k + 1)
         for k, bernoulli in enumerate(
@@ -253,8 +253,8 @@ class NumericalPair(Activation):
     """An activation of which only ``phi`` is known, or ``phi`` and its inverse.
 
     ``F*(u)`` is the integral of ``phi`` from 0 to ``u``, and ``F(v) = u v - F*(u)`` at
-    ``u = phi^-1(v)``, where the supremum of ``u v - F*(u)`` is attained. The value of the objective
-    needs both. A step needs neither, so that learning is as fast as ``phi``.
+    ``u = phi^-1(v)``, where the supremum of ``u v - F*(u)`` is attained. Only the value of the
+    objective needs these two functions. A step needs ``phi`` alone: learning is as fast as ``phi``.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ class NumericalPair(Activation):
         except TypeError as error:
             raise ConfigError(f"phi must be a function of NumPy arrays: {error}") from error
         if v.shape != u.shape:
-            raise ConfigError(f"phi must keep an array's shape: of {u.shape} it made {v.shape}")
+            raise ConfigError(f"phi must keep the shape of an array, {u.shape}; it gave {v.shape}")
         infinite = np.flatnonzero(~np.isfinite(v))
         if len(infinite):
             i = infinite[np.abs(u[infinite]).argmin()]
@@ -329,8 +329,8 @@ class NumericalPair(Activation):
         back = np.asarray(self.phi(self.inverse(self.phi(inner))), float)
         wrong = values[~(np.abs(back - values) <= 1e-6 * (1.0 + np.abs(values)))]
         if len(wrong):
-            at = f"{wrong[0]:.6g}"
-            raise ConfigError(f"inverse does not undo phi: phi(inverse({at})) is not {at}")
+            v0 = f"{wrong[0]:.6g}"
+            raise ConfigError(f"inverse does not undo phi: phi(inverse({v0})) is not {v0}")
 
     def phi(self, u: Array) -> Array:
         return self._phi(u)
@@ -347,11 +347,11 @@ class NumericalPair(Activation):
         return high
 
     def dual(self, u: Array) -> Array:
-        mean: Any = sum(weight * self.phi(at * u) for at, weight in _quadrature())
+        mean: Any = sum(weight * self.phi(node * u) for node, weight in _quadrature())
         return as_array(mean * u, like=u)
 
     def primal(self, v: Array) -> Array:
-        # At an end of the range the inverse is infinite; F has the limit from inside.
+        # At an end of the range the inverse is infinite; F is its limit from inside the range.
         xp = namespace(v)
         u = xp.nan_to_num(self.inverse(v), nan=0.0, posinf=FAR, neginf=-FAR).clip(-FAR, FAR)
         return self.phi(u) * u - self.dual(u)
@@ -361,7 +361,7 @@ class NumericalPair(Activation):
 def _quadrature() -> list[tuple[float, float]]:
     """Return points and weights of Gauss-Legendre quadrature on [0, 1].
 
-    Its pieces halve towards 0, because activations bend near 0.
+    The interval is divided into pieces that halve towards 0, because activations bend near 0.
     """
     rule = np.polynomial.legendre.leggauss(12)
     nodes, weights = 0.5 + 0.5 * rule[0], 0.5 * rule[1]
@@ -385,7 +385,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def get_activation(name: str | Activation) -> Activation:
-    """Return the activation called `name`, or itself.
+    """Return the activation called `name`; an `Activation` is returned unchanged.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 The mathematics of the network is written once, in the names that ``numpy`` and ``torch`` share.
 NumPy serves the CPU, where its calls cost less; PyTorch serves the GPU and the convolutions.
-PyTorch is optional: `import_torch` is the only place that imports it, when a network asks for it.
+PyTorch is optional: only `import_torch` imports it, and only when a network needs it.
 """
 
 from __future__ import annotations
@@ -130,21 +130,21 @@ def copied(x: Array) -> Array:
 
 
 def append(x: Array, block: Any, axis: int) -> Array:
-    """Return `x` with `block` behind it along `axis`."""
+    """Return `x` with `block` appended along `axis`."""
     appended = namespace(x).concatenate([x, as_array(block, like=x)], axis)
     # The compiled loops need C order; NumPy keeps the order of its operands.
     return np.ascontiguousarray(appended) if type(appended) is np.ndarray else appended
 
 
 def stacked(arrays: Sequence[Array]) -> Array:
-    """Return `arrays` of one shape as one array, whose first axis counts them."""
+    """Return `arrays` of equal shape, stacked along a new first axis."""
     # For a few small arrays `np.stack` takes three times as long as `np.array`.
     first = arrays[0]
     return np.array(arrays) if type(first) is np.ndarray else namespace(first).stack(list(arrays))
 
 
 def append_to_each(stack: Array, block: Array, axis: int) -> Array:
-    """Return `stack` with `block` behind each of its matrices along `axis`, -1 or -2."""
+    """Return `stack` with `block` appended to each of its matrices along `axis`, -1 or -2."""
     return append(stack, np.stack([block] * len(stack)), axis)
 
 
@@ -216,11 +216,11 @@ def squared_norm_bound(w: Array) -> Array | float:
     """Return an upper bound of ``sigma_max(w)^2`` without iterating.
 
     For the Gram matrix ``G`` of `w`, ``sigma_max(w)^8 <= trace(G^4) = ||G^2||_F^2``. The bound
-    exceeds the true value by at most the fourth root of the rank. Unlike a power iteration it never
-    falls below the true value: the steps are monotone because of that.
+    exceeds the true value by at most the factor ``rank^(1/4)``. Unlike the result of a power
+    iteration, it is never below the true value. Therefore no step can raise the objective.
     """
     gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
-    # In double precision, where the eighth power does not overflow.
+    # Double precision, because the eighth power overflows in single precision.
     if type(gram) is np.ndarray:
         gram = gram.astype(np.float64)
         square = (gram @ gram).reshape(-1)

@@ -48,9 +48,9 @@ def checked_inputs(X: Array, n_inputs: int, shape: Shape) -> Array:
 def checked_batch(
     X: Array, Y: Array, n_inputs: int, shape: Shape, device: str, dtype: str
 ) -> tuple[Array, Array]:
-    """Return the input of `X` with its column of ones, and targets in memory of their own.
+    """Return the input `X` with its column of ones, and a copy of the targets `Y`.
 
-    Both are in the library, precision and place of the network.
+    Both are in the library and precision and on the device of the network.
 
     Raises
     ------

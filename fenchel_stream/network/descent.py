@@ -1,4 +1,4 @@
-"""Block-coordinate descent on objective (13): its value, and the step of each block."""
+"""Block-coordinate descent on objective (13): the objective, and the step of each block."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Descent:
     targets
         Targets of the outputs.
     before, now
-        The variables where the batch began, which centre and scale the proximal terms, and the
-        variables that move. Where gamma is ``auto``, both have candidates.
+        `before` holds the variables at the start of the batch: they centre and scale the proximal
+        terms. `now` holds the variables that the steps move. Where gamma is ``auto``, both have
+        candidates.
 
     Examples
     --------
@@ -56,10 +57,10 @@ class Descent:
     now: Variables
 
     def move(self, block: Block) -> None:
-        """Descend in one block of variables; the objective does not rise."""
+        """Take the step of one block of variables, which never raises the objective."""
         kind, layer = block
-        move = self._move_w if kind == "W" else self._move_x
-        move(layer, self._term(layer))
+        step = self._move_w if kind == "W" else self._move_x
+        step(layer, self._term(layer))
 
     def objective(self, at: Variables) -> Array:
         """Return objective (13).
@@ -147,7 +148,7 @@ class Descent:
         return HiddenTerm(problem.activation, target, problem.lam[layer])
 
     def _penalty(self, layer: int, w: Array, w0: Array) -> Array:
-        """Return ``gamma ||W - W0||^2 + rho ||W||^2``, for each candidate if there are any."""
+        """Return ``gamma ||W - W0||^2 + rho ||W||^2``; one number per candidate if mixed."""
         gamma, rho = self._proximal(layer)
         if self._mixed(layer):
             gamma = gamma.reshape(-1)
@@ -155,7 +156,7 @@ class Descent:
         return 0.5 * self.problem.curvature(layer) * (gamma * moved + rho * size)
 
     def _proximal(self, layer: int) -> tuple[Array, float]:
-        """Return ``2 gamma / c`` and ``2 rho / c`` of a layer; gammas of all candidates."""
+        """Return ``2 gamma / c``, for each candidate if mixed, and ``2 rho / c`` of a layer."""
         problem, a = self.problem, self.before.inputs[layer]
         scale = 2.0 / problem.curvature(layer)
         gamma: Array = problem.gamma[layer]

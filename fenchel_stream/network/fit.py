@@ -6,8 +6,9 @@ blocks to the next. The objective is the Lagrange relaxation (7)
     ``L(Y, U_L) + sum_l lam_l B(X_{l+1}, U_l) + sum_l rho_l ||W_l||^2``.
 
 Training a network is a problem with the constraints ``B_l(X_{l+1}, U_l) = 0`` (6). The relaxation
-pays ``lam_l B_l`` instead. Its global minimum ``G(lam)`` is never above the minimum of the training
-problem (8), for any ``lam >= 0``; the best of these bounds is the dual problem (9).
+replaces each constraint by the penalty ``lam_l B_l``. For any ``lam >= 0``, its global minimum
+``G(lam)`` is never above the minimum of the training problem (8). The dual problem (9) looks for
+the largest of these bounds.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ class LagrangeBound:
     Attributes
     ----------
     stationary
-        Its value. Where block descent has converged it is a *stationary* value: no block alone
-        can lower it. It is never below ``G(lam)``. With hidden layers it may be above, because the
-        relaxation is convex in each block but not in all of them; then it only estimates the bound.
+        The value of the relaxation. Where block descent has converged, no step in a single block
+        can lower this value. It is never below ``G(lam)``. With hidden layers it may be above
+        ``G(lam)``, because the relaxation is convex in each block but not in all blocks together.
+        Then it only estimates the bound.
     certified
         A value that is certainly not above ``G(lam)``, and so not above the minimum of the training
         problem. Without a hidden layer the relaxation is strongly convex, and the value is
@@ -73,7 +75,7 @@ def _gradient(descent: Descent) -> Array:
 
 @dataclass(frozen=True)
 class FitReport:
-    """The course and the end of a fit.
+    """The objectives during a fit, and the point where the fit ended.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class FitReport:
     lam
         The multipliers of the hidden layers.
     bound
-        The relaxation and its constraints where the fit ended.
+        The bound at the point where the fit ended.
     earlier
         With dual ascent, the fits for the earlier multipliers.
     """
@@ -115,14 +117,14 @@ def fit(
     Parameters
     ----------
     problem
-        Its gamma has no effect. The rho of every layer must be positive, because no other term
-        bounds the weights.
+        The problem of the network. Its gamma has no effect. The rho of every layer must be
+        positive, because no other term bounds the weights.
     weights
-        Where the fit begins.
+        The initial weights.
     a, y
         Input with its column of ones, and targets.
     tolerance
-        Stop when a sweep over all blocks lowers the objective by a smaller part of its value.
+        Stop when a sweep over all blocks lowers the objective by at most this part of its value.
     sweeps
         The largest number of sweeps for each fit.
     ascents
@@ -157,7 +159,7 @@ def fit(
         raise ConfigError(f"fit needs a positive rho for every layer; got {problem.rho!r}")
     if sweeps < 1 or ascents < 0 or not tolerance >= 0 or not ascent_step > 0:
         raise ConfigError(
-            "sweeps is at least 1, ascents and tolerance at least 0, and ascent_step positive"
+            "sweeps must be at least 1, ascents and tolerance at least 0, and ascent_step positive"
         )
     problem = problem.relaxed()
     now = problem.forward(weights, a)

@@ -37,12 +37,12 @@ class LiftedNetwork:
     layers
         The linear map of each layer; by default all are dense.
     device
-        ``cpu`` computes in NumPy, which on a CPU takes two thirds of the time of PyTorch or less.
-        Any other device, as ``cuda`` or ``cpu:0``, computes in PyTorch.
+        ``cpu`` computes in NumPy. On a CPU, NumPy takes at most two thirds of the time of PyTorch.
+        Any other device, such as ``cuda`` or ``cpu:0``, computes in PyTorch.
     dtype
         ``float32`` or ``float64``.
     settings
-        Activation, loss, lam, gamma, rho and the others: the parameters of `Problem.of`.
+        The parameters of `Problem.of`: activation, loss, lam, gamma, rho and others.
 
     Raises
     ------
@@ -76,8 +76,8 @@ class LiftedNetwork:
     ) -> None:
         if any(np.ndim(w) != 2 for w in weights):
             raise ConfigError(
-                "weights are a matrix per layer; LiftedNetwork.dense([10, 16, 2]) makes them of "
-                "sizes, LiftedNetwork.of of layers"
+                "weights must be one matrix for each layer; LiftedNetwork.dense([10, 16, 2]) "
+                "creates them from sizes, LiftedNetwork.of creates them from layers"
             )
         self.device = device
         self.dtype = getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
@@ -99,12 +99,12 @@ class LiftedNetwork:
         sizes
             Inputs, hidden units of each layer, outputs: ``[784, 300, 10]``.
         seed
-            Of the initial weights.
+            Seed of the initial weights.
         settings
-            The other parameters of `LiftedNetwork`, as ``loss="squared_error"``.
+            The other parameters of `LiftedNetwork`, such as ``loss="squared_error"``.
         """
         if len(sizes) < 2 or min(sizes) < 0 or 0 in sizes[1:-1]:
-            raise ConfigError(f"sizes are inputs, hidden units, outputs; got {sizes!r}")
+            raise ConfigError(f"sizes must be inputs, hidden units, outputs; got {sizes!r}")
         return cls.of([Dense(units) for units in sizes[1:]], (sizes[0],), seed=seed, **settings)
 
     @classmethod
@@ -116,17 +116,18 @@ class LiftedNetwork:
         Parameters
         ----------
         layers
-            From the inputs to the outputs; the last is dense. The activation follows each layer
-            but the last; a pooling acts on what the activation below it returns.
+            The layers in order, from the inputs to the outputs. The last layer must be dense. The
+            activation follows each layer except the last one. A pooling takes the values of the
+            activation below it.
         inputs
             Shape of one sample: (units,), or (height, width, channels).
         seed, settings
-            As of `dense`.
+            See `dense`.
 
         Raises
         ------
         ConfigError
-            A layer does not fit onto the layer below; the message names both shapes.
+            A layer does not take the output of the layer below; the message names both shapes.
         """
         rng = np.random.default_rng(seed)
         bound = chained(layers, inputs)
@@ -136,23 +137,23 @@ class LiftedNetwork:
     def lenet5(
         cls, inputs: Shape = (28, 28, 1), outputs: int = 10, *, seed: int = 0, **settings: Any
     ) -> LiftedNetwork:
-        """Return LeNet-5 (LeCun et al., 1998) with average pooling, as in figures 3 and 4.
+        """Return LeNet-5 (LeCun et al., 1998) with average pooling: figures 3 and 4.
 
         Parameters
         ----------
         inputs
-            (height, width, channels) of an image. LeNet-5 is made for images of 32 x 32; smaller
-            images are padded to that size.
+            (height, width, channels) of an image. LeNet-5 takes images of 32 x 32; smaller images
+            are padded to that size.
         outputs
             Number of classes.
         seed, settings
-            As of `dense`.
+            See `dense`.
         """
         return cls.of(lenet5(inputs, outputs), inputs, seed=seed, **settings)
 
     @property
     def problem(self) -> Problem:
-        """Layers, activation, loss and settings; another problem may be set."""
+        """Layers, activation, loss and settings. Assign another `Problem` to change them."""
         return self._problem
 
     @problem.setter
@@ -167,12 +168,12 @@ class LiftedNetwork:
 
     @cached_property
     def row_descent(self) -> RowDescent | None:
-        """The compiled step for one row; None where a part of the network has none."""
-        serves = self.device == "cpu" and RowDescent.serves(self._problem)
-        return RowDescent(self._problem, self.dtype) if serves else None
+        """The compiled step for one row; None if a part of the network has no compiled form."""
+        compiled = self.device == "cpu" and RowDescent.serves(self._problem)
+        return RowDescent(self._problem, self.dtype) if compiled else None
 
     def __getstate__(self) -> dict[str, Any]:
-        # The compiled step follows from the problem: it is made again at its first use.
+        # The compiled step is derived from the problem, and is created again at its next use.
         return {name: value for name, value in self.__dict__.items() if name != "row_descent"}
 
     def configure(
@@ -183,9 +184,9 @@ class LiftedNetwork:
         alternations: int,
         order: str,
     ) -> None:
-        """Set what may change between two batches: see `Problem.configured`.
+        """Set the parameters that may change between two batches: see `Problem.configured`.
 
-        An error changes nothing.
+        If a value is refused, no parameter changes.
         """
         self.problem = self._problem.configured(lam, gamma, rho, alternations, order)
 
@@ -195,7 +196,7 @@ class LiftedNetwork:
         lam: Sequence[float] | None = None,
         rho: Sequence[float] | None = None,
     ) -> None:
-        """Set weights, lambda or rho of each layer; new weights restart the tuning of gamma."""
+        """Set the weights, lambda or rho of each layer. New weights restart the tuning of gamma."""
         if weights is not None:
             self.weights = [self._placed(w) + 0.0 for w in weights]
             self.mixture = self.mixture and GammaMixture(self.weights[-1])
@@ -204,15 +205,15 @@ class LiftedNetwork:
         self.problem = replace(self._problem, lam=tuple(lam), rho=tuple(rho))
 
     def learn_batch(self, X: Array, Y: Array) -> StepReport:
-        """Learn one mini-batch, and return what it did.
+        """Learn one mini-batch, and return a report of the step.
 
         Parameters
         ----------
         X
             Inputs (m x inputs), array or tensor.
         Y
-            With cross-entropy integer classes (m,) or one row of probabilities per sample;
-            with squared error targets (m x outputs), or (m,) for one output.
+            With cross-entropy: integer classes (m,), or probabilities (m x outputs). With squared
+            error: targets (m x outputs), or (m,) for one output.
 
         Raises
         ------
@@ -222,9 +223,9 @@ class LiftedNetwork:
         return self.step(*self._checked(X, Y))
 
     def step(self, a: Array, y: Array, metric: ProximalMetric | None = None) -> StepReport:
-        """Learn a batch whose input `a` is checked and has its column of ones.
+        """Learn a batch that has been checked: input `a` with its column of ones, and targets `y`.
 
-        `metric` is the metric of layer 0, if it is known from another network.
+        `metric` is the metric of layer 0, if another network has computed it for the same input.
         """
         a = self._placed(a)
         row_descent, mixture, averages = self.row_descent, self.mixture, self.averages
@@ -233,7 +234,7 @@ class LiftedNetwork:
             report = row_descent.learn(self.weights, mixture, averages, a[0], y)
         else:
             report = step.learn(self._problem, self.weights, mixture, averages, a, y, metric)
-        self.weights = list(report.after.weights)  # The report keeps the other list unchanged.
+        self.weights = list(report.after.weights)  # A copy: the list in the report stays.
         if mixture is not None:
             mixture.weights = report.after.candidates
         return report
@@ -252,18 +253,18 @@ class LiftedNetwork:
     ) -> FitReport:
         """Learn all data at once by Algorithm 1: see `fenchel_stream.network.fit.fit`.
 
-        `on_sweep` is called after every sweep with the number of sweeps; by then the network has
-        the new weights.
+        `on_sweep` is called after every sweep with the number of sweeps so far. The network then
+        has the new weights already.
         """
 
-        def take(sweep: int, weights: list[Array]) -> None:
+        def after_sweep(sweep: int, weights: list[Array]) -> None:
             self.replace(weights)
             if on_sweep is not None:
                 on_sweep(sweep)
 
         a, y = self._checked(X, Y)
-        start = self._problem, self.weights, a, y
-        report = fit(*start, tolerance, sweeps, ascents, ascent_step, progress, take)
+        data = self._problem, self.weights, a, y
+        report = fit(*data, tolerance, sweeps, ascents, ascent_step, progress, after_sweep)
         self.replace(lam=report.lam)
         return report
 
@@ -278,8 +279,9 @@ class LiftedNetwork:
             Inputs (m x inputs), array or tensor.
         rule
             ``feed_forward``, or ``lifted`` for the paper's rule (12): see
-            `fenchel_stream.network.lifted_prediction.lifted_outputs`. Rule (12) uses the network
-            alone, without the `Averages` that predict beside it where gamma is ``auto``.
+            `fenchel_stream.network.lifted_prediction.lifted_outputs`. Where gamma is ``auto``,
+            feed-forward outputs are averaged with those of the `Averages`; rule (12) does not use
+            the `Averages`.
         """
         X = as_numbers(X, "X")
         a = self._inputs(X)
@@ -290,10 +292,11 @@ class LiftedNetwork:
         return self.outputs(a, like=X)
 
     def outputs(self, a: Array, like: Array | None = None, *, averaged: bool = True) -> Array:
-        """Return the outputs of an input `a` with its column of ones, in the library of `like`.
+        """Return the outputs for the input `a`, which has its column of ones.
 
-        Where gamma is ``auto``, they are averages over the network and its `Averages`, unless
-        `averaged` is False. By default `like` is `a`.
+        The outputs are an array or a tensor, as `like` is; by default `like` is `a`. Where gamma is
+        ``auto``, the outputs are averaged over the network and its `Averages`, unless `averaged` is
+        False.
         """
         inputs = self._placed(a)
         averages, row_descent = self.averages if averaged else None, self.row_descent
@@ -304,7 +307,7 @@ class LiftedNetwork:
         return as_array(outputs, like=a if like is None else like)
 
     def objective(self, X: Array, Y: Array) -> float:
-        """Return the objective at the feed-forward point: loss, summed over rows, and decay."""
+        """Return the loss summed over rows, plus the weight decay, at the feed-forward point."""
         loss, a = self._problem.loss, self._placed(self._inputs(X))
         outputs = self._problem.forward(self.weights, a).outputs[-1]
         targets = loss.encode(as_array(Y, like=outputs), outputs)
@@ -312,7 +315,7 @@ class LiftedNetwork:
         return float(loss.value(targets, outputs) + decay)
 
     def _placed(self, a: Array) -> Array:
-        """Return `a` in the network's library, precision and place."""
+        """Return `a` in the library and precision and on the device of the network."""
         return placed(a, self.device, self.dtype)
 
     def _inputs(self, X: Array) -> Array:
@@ -352,13 +355,18 @@ class LiftedNetwork:
         return [experts for experts in (self.mixture, self.averages) if experts is not None]
 
     def grow_inputs(self, columns: Array) -> None:
-        """Append inputs with weights `columns` (units x k), which images cannot get.
+        """Append k inputs with weights `columns` (units x k).
 
-        Where the weights are 0, the outputs stay as they are.
+        Inputs with weights of 0 leave the outputs unchanged.
+
+        Raises
+        ------
+        ConfigError
+            The inputs of the network are images.
         """
         shape = self._problem.layers[0].inputs
         if len(shape) == 3:
-            raise ConfigError(f"images of shape {shape} cannot get more inputs")
+            raise ConfigError(f"no inputs can be added to images of shape {shape}")
         self.weights[0] = append(self.weights[0], columns, axis=-1)
         if self.mixture is not None and len(self.weights) == 1:
             self.mixture.grow_inputs(columns)

@@ -1,4 +1,4 @@
-"""Output losses: sums over the rows of a batch, so that gamma does not depend on its size.
+"""Output losses: sums over rows, so that gamma does not depend on the size of a batch.
 
 To add a loss, write one subclass here and list it in `LOSSES`.
 """
@@ -30,7 +30,7 @@ class Loss(ABC):
     curvature: float
     """Upper bound of the largest eigenvalue of the Hessian in one row of ``U``."""
     code: int = -1
-    """Number by which the compiled loops for single rows know the loss; -1 without."""
+    """Number of the loss in the compiled loops for single rows; -1 if they do not have it."""
 
     @abstractmethod
     def encode(self, y: Array, like: Array) -> Array:
@@ -78,7 +78,7 @@ class CrossEntropy(Loss):
         classes = like.shape[1]
         if y.ndim != 1 or "float" in str(y.dtype):
             raise DataError(
-                f"classes are integers (rows,), or probabilities (rows, {classes}); "
+                f"classes must be integers (rows,) or probabilities (rows, {classes}); "
                 f"found {y.dtype} of shape {tuple(y.shape)}"
             )
         y = y.long() if is_tensor(like) else y.astype(np.int64)

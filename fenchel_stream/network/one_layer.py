@@ -19,10 +19,11 @@ def fit_layer(
 ) -> Array:
     """Return the weights (outputs x (1 + inputs), biases first) with the least divergence.
 
-    ``B`` is convex in ``W``, and 0 exactly where ``phi([1, X] W^T) = Y``. So the weights of a layer
-    that produced `Y` are recovered from any start; with squared error, which is not convex, they
-    may not be. The weights are unique if the rows at which an output is not flat span all inputs.
-    The steps are those of the W-step with Nesterov's acceleration, restarted where it would climb.
+    ``B`` is convex in ``W``, and 0 exactly where ``phi([1, X] W^T) = Y``. If a layer produced `Y`,
+    its weights are therefore recovered from any start. The squared error between the activation and
+    `Y` is not convex in ``W``, and may not recover them. The weights of an output are unique if the
+    rows at which its activation is not flat span all inputs. The steps are those of the W-step with
+    Nesterov's acceleration, which restarts where it would raise the objective.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def fit_layer(
     Y
         Outputs (m x outputs), in the closed range of the activation.
     activation
-        Its name, or one of your own.
+        Name of an activation, or an `Activation`.
     tolerance
         Stop when a step moves no weight by more than this.
     iterations
@@ -55,22 +56,22 @@ def fit_layer(
     y = as_array(Y, like=a)
     if not ((y >= pair.lower) & (y <= pair.upper)).all():
         raise DataError(
-            f"the activation gives values between {pair.lower:g} and {pair.upper:g}; "
-            f"Y has some between {float(y.min()):g} and {float(y.max()):g}"
+            f"the values of the activation lie between {pair.lower:g} and {pair.upper:g}; "
+            f"Y has values between {float(y.min()):g} and {float(y.max()):g}"
         )
     gram = pair.curvature * (a.mT @ a)
-    # The small addition keeps the matrix regular where inputs depend on each other. A metric may
-    # always be larger than the curvature.
+    # The small multiple of the identity keeps the matrix invertible if inputs are linearly
+    # dependent. The steps stay valid, because a metric may be larger than the curvature.
     inverse = inverse_spd(gram + 1e-12 * float(gram.trace()) * eye(gram))
     w = start = (0.0 * y).mT @ a
-    pace = 1.0
+    t = 1.0
     for _ in range(iterations):
         step = ((pair.phi(a @ start.mT) - y).mT @ a) @ inverse
         new = start - step
-        climbs = float(((start - new) * (new - w)).sum()) > 0.0
-        faster = 1.0 if climbs else 0.5 * (1.0 + sqrt(1.0 + 4.0 * pace * pace))
-        start = new if climbs else new + (pace - 1.0) / faster * (new - w)
-        w, pace = new, faster
+        restart = float(((start - new) * (new - w)).sum()) > 0.0
+        t_next = 1.0 if restart else 0.5 * (1.0 + sqrt(1.0 + 4.0 * t * t))
+        start = new if restart else new + (t - 1.0) / t_next * (new - w)
+        w, t = new, t_next
         if float(abs(step).max()) <= tolerance:
             break
     return w

@@ -1,13 +1,13 @@
 """What one batch minimises: objective (13) with its settings, and the variables that move.
 
-Rows are samples. ``U_l = A_l W_l^T``, where ``A_l = [1, X_l]`` in a dense layer, and its unfolding
-(11) in a convolution; the biases are the first column of ``W_l``. In feed-forward,
-``X_{l+1} = phi(U_l)``. A batch descends from the feed-forward point on
+Rows are samples, and ``U_l = A_l W_l^T``. In a dense layer ``A_l`` is ``[1, X_l]``; in a
+convolution it is the unfolding (11) of ``X_l``. The biases are the first column of ``W_l``. At the
+feed-forward point ``X_{l+1} = phi(U_l)``. From this point the steps of a batch descend on
 
     ``L(Y, U_L) + sum_l lam_l B(X_{l+1}, U_l) + rho_l ||W_l||^2 + gamma_l ||W_l - W_l^0||^2``.
 
 A `Problem` is everything about a network except its weights. The algorithms take a problem and
-weights, and know nothing of `LiftedNetwork`.
+weights, and do not depend on `LiftedNetwork`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from fenchel_stream.network.losses import Loss, get_loss
 from fenchel_stream.network.solvers import ProximalMetric
 
 HIDDEN_GAMMA = 0.1
-"""Gamma of hidden layers where it is ``auto``, in samples: the best value on nearly all streams."""
+"""Gamma of hidden layers where it is ``auto``, in samples: the best one on nearly all streams."""
 
 ITERATIONS = {"W": 3, "X": 5}
 """Steps of each solver for one block, unless the settings say otherwise."""
 
 ROW_ITERATIONS = {"W": 1, "X": 2}
-"""The same for a batch of one row, where more steps improved no stream."""
+"""The same for a batch of one row. More steps gave better results on no stream."""
 
 Kind: TypeAlias = Literal["X", "W"]
 Block: TypeAlias = tuple[Kind, int]
@@ -49,9 +49,9 @@ class Variables:
     weights, inputs, outputs
         ``W_l``, ``A_l = [1, X_l]`` and ``U_l = A_l W_l^T``.
     sources
-        ``S_l`` with ``X_l = phi(S_l)``, at index ``l``; nothing at index 0.
+        ``S_l`` with ``X_l = phi(S_l)``, at index ``l``. The item at index 0 is not used.
     metrics
-        The factorised metric of each input ``A_l`` that has not moved since it was factorised.
+        The factorised metric of each input ``A_l``. It is removed when the input moves.
     candidates, expert_weights
         Where gamma is ``auto``, the output weights of the candidates (candidates x outputs x
         inputs) and the weight of each candidate in the average; otherwise None.
@@ -66,7 +66,7 @@ class Variables:
     expert_weights: Array = None
 
     def copy(self) -> Variables:
-        """Return new lists of the same arrays."""
+        """Return new lists of the same arrays, without sources and metrics."""
         lists = list(self.weights), list(self.inputs), list(self.outputs)
         return Variables(*lists, [], {}, self.candidates, self.expert_weights)
 
@@ -75,21 +75,22 @@ class Variables:
 class Problem:
     """Layers, activation, loss and the settings of objective (13); it never changes.
 
-    Build one with `Problem.of`, and one with other settings with `configured` or
-    `dataclasses.replace`.
+    Build a problem with `Problem.of`. `configured` and `dataclasses.replace` return a problem with
+    other settings.
 
     Attributes
     ----------
     layers
         The linear map of each layer.
     activation, loss
-        Of the hidden layers, and of the outputs.
+        The activation of the hidden layers, and the loss of the outputs.
     gamma_unit
         ``sample`` or ``absolute``: see `Problem.of`.
     x_iterations, w_iterations
-        Steps of the two solvers for one block; None chooses by the size of the batch.
+        Steps of the two solvers for one block. None chooses `ROW_ITERATIONS` for a batch of one row
+        and `ITERATIONS` for other batches.
     lam, gamma, rho
-        One number for each hidden layer, and one for each layer.
+        `lam` has one number for each hidden layer; `gamma` and `rho` have one for each layer.
     tuned
         Whether gamma is ``auto``. The output layer then has several candidates.
     schedule
@@ -143,8 +144,8 @@ class Problem:
         layers
             The linear map of each layer.
         activation
-            Of the hidden layers: relu, leaky_relu, tanh, sigmoid, softplus, elu, identity, or an
-            `Activation` of your own.
+            Activation of the hidden layers: relu, leaky_relu, tanh, sigmoid, softplus, elu,
+            identity, or an `Activation` of your own.
         loss
             ``cross_entropy`` or ``squared_error``.
         lam
@@ -152,9 +153,9 @@ class Problem:
         gamma
             Weight of the proximal term, one number or one per layer. In the unit ``sample`` it
             counts in samples: at 1 a layer's old weights weigh as much as one row of the batch,
-            whatever the scale of the data. In the unit ``absolute`` it is the paper's gamma. With
-            ``auto`` it is 0.1 samples for hidden layers, and for the output layer it tunes itself
-            (`GammaMixture`).
+            whatever the scale of the data. In the unit ``absolute`` it is the paper's gamma.
+            ``auto`` means 0.1 samples for hidden layers; for the output layer gamma is tuned while
+            the network learns (see `GammaMixture`).
         gamma_unit
             ``sample`` or ``absolute``.
         rho
@@ -173,9 +174,9 @@ class Problem:
 
         Notes
         -----
-        In the paper's order, the last layer is fitted to features that have already moved towards
-        the labels, which the network cannot produce. Top-down, it is fitted to features that the
-        network does produce.
+        In the paper's order, the features move towards the labels before the last layer is fitted
+        to them. The network does not produce such features when it predicts. In the top-down order,
+        the last layer is fitted to the features that the network produces.
         """
         if gamma_unit not in ("sample", "absolute"):
             raise ConfigError(f"gamma_unit is 'sample' or 'absolute', not {gamma_unit!r}")
@@ -192,12 +193,12 @@ class Problem:
         alternations: int,
         order: str,
     ) -> Problem:
-        """Return the problem with other settings: those that may change between two batches.
+        """Return the problem with new values of the settings that may change between two batches.
 
         Raises
         ------
         ConfigError
-            A value is out of range, or a sequence has not one number for each layer.
+            A value is out of range, or a sequence does not have one number for each layer.
         """
         depth = len(self.layers)
         tuned = isinstance(gamma, str)
@@ -249,7 +250,7 @@ class Problem:
         return chosen or (ROW_ITERATIONS if rows == 1 else ITERATIONS)[kind]
 
     def curvature(self, layer: int) -> float:
-        """Return the curvature ``c`` of the term that a layer's outputs descend on."""
+        """Return the curvature ``c`` of the term of the objective in a layer's outputs ``U_l``."""
         if layer == self.last:
             return self.loss.curvature
         return self.lam[layer] * self.activation.curvature
@@ -289,7 +290,8 @@ def per_layer(
     Raises
     ------
     ConfigError
-        A number is not positive or, with `zero`, negative; or a sequence has not `count` numbers.
+        A number is not positive (with `zero`: it is negative), or a sequence does not have `count`
+        numbers.
     """
     values: list[Any] = np.ravel(value).tolist() if np.ndim(value) else [value] * count
     if len(values) != count:

@@ -1,4 +1,4 @@
-"""What one batch did to the network, for monitoring and tests."""
+"""`StepReport`: how one batch changed a network, for monitoring and tests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class StepReport:
     descent
         The problem, the targets, and the variables before and after the batch.
     predicted
-        Outputs of the network and its `Averages` together, before the batch was learnt, for the
-        rows `averages.sample` of the batch. None without averages.
+        The average outputs of the network and its `Averages`, computed before the batch was learnt,
+        for the rows that `averages.sample` selects. None if the network has no averages.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class StepReport:
     predicted: Array | None = None
 
     def __repr__(self) -> str:
-        # Without the variables: they hold all weights of the network.
+        # The variables are left out, because they hold all weights of the network.
         before, after = self.objective_before, self.objective_after
         return f"StepReport(objective_before={before:.6g}, objective_after={after:.6g})"
 

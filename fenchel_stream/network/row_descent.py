@@ -1,4 +1,4 @@
-"""The step for a batch of one row, by compiled loops in NumPy's memory."""
+"""`RowDescent`: the step for a batch of one row, by compiled loops over NumPy arrays."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fenchel_stream.network.report import StepReport
 
 
 class RowDescent:
-    """What `Descent` does, for one row at a time.
+    """The descent of one row: the same steps as `Descent`, in compiled loops.
 
     Parameters
     ----------
     problem
-        A problem that `RowDescent` `serves`.
+        A problem for which `RowDescent.serves` is true.
     dtype
         Precision of the weights, ``float32`` or ``float64``.
 
     Attributes
     ----------
     codes
-        The numbers by which the loops know the activation and the loss.
+        The numbers of the activation and of the loss in the compiled loops.
     """
 
     def __init__(self, problem: Problem, dtype: str) -> None:
@@ -36,7 +36,7 @@ class RowDescent:
         activation, loss = problem.activation, problem.loss
         self.codes = activation.code, loss.code
         self.blocks = np.array([(kind == "W", layer) for kind, layer in problem.schedule])
-        # By layer; the loops take a lam of 0 for the output loss.
+        # One number for each layer. A lambda of 0 marks the output layer in the compiled loops.
         self.lam = np.array([*problem.lam, 0.0])
         self.slope = activation.curvature
         self.curvatures = np.array([problem.curvature(i) for i in range(len(problem.layers))])
@@ -97,15 +97,17 @@ class RowDescent:
             mixture.score_row(self.codes[1], targets, candidates @ inputs[-1])
             expert_weights = mixture.expert_weights
             before.candidates, before.expert_weights = candidates, expert_weights
-        new, moved = tuple([w.copy() for w in old]), (a, *[x.copy() for x in inputs[1:]])
-        us, stack = tuple([u.copy() for u in outputs]), candidates.copy()
+        new_weights = tuple([w.copy() for w in old])
+        new_inputs = (a, *[x.copy() for x in inputs[1:]])
+        new_outputs = tuple([u.copy() for u in outputs])
+        new_candidates = candidates.copy()
         sources = (a, *[np.empty_like(u) for u in outputs[:-1]])
         rows.descend(
             self.codes, self.blocks, self.lam, self.curvatures, self.slope, self.gammas, self.rho,
             self.in_samples, self.iterations, targets, old, inputs, candidates, expert_weights,
-            new, moved, us, sources, stack,
+            new_weights, new_inputs, new_outputs, sources, new_candidates,
         )  # fmt: skip
-        now = Variables(list(new), list(moved), list(us), list(sources), {})
+        now = Variables(list(new_weights), list(new_inputs), list(new_outputs), list(sources), {})
         if mixture is not None:
-            now.candidates, now.expert_weights = stack, expert_weights
+            now.candidates, now.expert_weights = new_candidates, expert_weights
         return before, now

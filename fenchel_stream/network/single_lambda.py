@@ -1,4 +1,4 @@
-"""Variable scaling (Appendix A): one lambda for all layers is as general as one for each."""
+"""Variable scaling (Appendix A): one lambda serves as well as one for each layer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def with_single_lambda(network: LiftedNetwork, lam: float | None = None) -> Lift
 
         ``X'_{l+1} = s_l X_{l+1},    s_l = sqrt(lam_l / lam)``
 
-    and weights scaled accordingly, ``lam B(X'_{l+1}, U'_l) = lam_l B(X_{l+1}, U_l)``: the
+    and weights scaled accordingly, ``lam B(X'_{l+1}, U'_l) = lam_l B(X_{l+1}, U_l)``. The
     relaxation (7) has the same value at corresponding points, and all predictions are the same.
-    (Where gamma is ``auto``, this holds for the network without its `Averages`, which begin anew.)
-    The decay of the weights is the same where that is possible, see Raises. Proximal terms are not
-    scaled: the steps of both networks differ.
+    Where gamma is ``auto``, this holds for the network without its `Averages`, which are started
+    again. The weight decay has the same value too; where this is impossible, an error is raised.
+    The proximal terms are not scaled, so that the two networks take different steps.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def with_single_lambda(network: LiftedNetwork, lam: float | None = None) -> Lift
     """
     if not network.problem.activation.homogeneous:
         raise ConfigError(
-            "variables are scaled through homogeneous activations only: relu, leaky_relu, identity"
+            "variables can be scaled only with a homogeneous activation: relu, leaky_relu, identity"
         )
     if lam is None:
         lam = network.lam[0] if network.lam else 1.0

@@ -1,4 +1,4 @@
-"""Algorithm 2: one batch, from the feed-forward point, and the experts that predict beside it."""
+"""Algorithm 2: learn one batch from the feed-forward point, and predict with the experts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def learn(
     Parameters
     ----------
     problem, weights
-        Of the network.
+        The problem and the weights of the network.
     mixture, averages
-        Where gamma is ``auto``, the experts. Their weights follow the batch; the candidates
-        themselves stay, and the report holds the new ones.
+        The experts where gamma is ``auto``, otherwise None. Their expert weights and the averages
+        are updated. The candidates of `mixture` are not: the report holds the new candidates.
     a, y
         Input with its column of ones, and targets.
     metric
-        The metric of layer 0, if it is known from another network.
+        The metric of layer 0, if another network has computed it for the same input.
     """
     now = problem.forward(weights, a)
     if metric is not None:
@@ -47,10 +47,10 @@ def learn(
         now.expert_weights = mixture.expert_weights
     predicted = None
     if averages is not None:
-        some = sample(len(a))
-        each = _outputs_each(problem, averages, a[some], now.outputs[-1][some])
+        rows = sample(len(a))
+        each = _outputs_each(problem, averages, a[rows], now.outputs[-1][rows])
         predicted = averages.average(each)
-        averages.score(problem.loss, targets[some], each)
+        averages.score(problem.loss, targets[rows], each)
     descent = Descent(problem, targets, now.copy(), now)
     for block in problem.schedule:
         descent.move(block)
@@ -71,6 +71,6 @@ def outputs(
 
 def _outputs_each(problem: Problem, averages: Averages, a: Array, alone: Array) -> Array:
     """Return the network's outputs `alone` and those of each of its averages, stacked."""
-    every = zip(*averages.weights, strict=True)
-    others = [problem.forward(weights, a).outputs[-1] for weights in every]
+    networks = zip(*averages.weights, strict=True)
+    others = [problem.forward(weights, a).outputs[-1] for weights in networks]
     return namespace(alone).stack([alone, *others])

@@ -1,4 +1,4 @@
-"""What is done to features and targets before a model learns them: scaling and one-hot encoding."""
+"""Scaling and one-hot encoding of features, and scaling of targets, before a model learns them."""
 
 from fenchel_stream.preprocessing.moments import Moments
 from fenchel_stream.preprocessing.one_hot import OneHot

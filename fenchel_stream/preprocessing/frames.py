@@ -14,8 +14,8 @@ from river.utils import dataframe
 def as_frame(X: Any) -> Any:
     """Return a frame of polars as it is, and any other frame wrapped by narwhals.
 
-    The two kinds share the methods that the transformers call. A polars frame, as the runner has
-    it, is not wrapped, because that takes longer than to use it.
+    The two kinds share the methods that the transformers call. A polars frame, which the runner
+    uses, is not wrapped: to wrap it takes longer than to transform it.
     """
     return X if isinstance(X, pl.DataFrame) else dataframe.into_frame(X)
 

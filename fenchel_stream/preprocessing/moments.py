@@ -22,11 +22,11 @@ class Moments:
     Parameters
     ----------
     horizon
-        Number of rows to look back on. Beyond it, older rows fade by exponential weights.
+        Number of last rows that count fully. The weight of older rows falls exponentially.
     bound
-        Largest distance of a value from the mean, in deviations; a value farther away counts as
-        one at this distance. The deviation is that within the horizon, or over all rows if that
-        is larger: without the latter, each rare value would make the deviation smaller.
+        Largest distance of a value from the mean, in deviations. A value farther away counts as a
+        value at this distance. Here the deviation is the larger one of two: within the horizon, and
+        over all rows. Without the second, each rare value would make the deviation smaller.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ def standard_units(
     x
         Values (rows x columns).
     mean, deviation
-        Of each column.
+        Mean and standard deviation of each column.
     clip
         Largest absolute value of the result.
     out

@@ -19,7 +19,7 @@ def pipeline(
     Parameters
     ----------
     model
-        Any River model. To learn batches as such, it needs River's mini-batch methods.
+        Any River model. Only a model with River's mini-batch methods can learn a batch at once.
     scale
         Names of the features to standardise; True for all that are not in `one_hot`; False for a
         model that scales its features itself, as the estimators of this library do.
@@ -29,7 +29,7 @@ def pipeline(
     Raises
     ------
     ConfigError
-        A feature is named in both.
+        A feature is named in both `scale` and `one_hot`.
 
     Examples
     --------
@@ -42,7 +42,9 @@ def pipeline(
     """
     columns = None if scale is True else tuple(scale or ())
     if both := set(columns or ()) & set(one_hot):
-        raise ConfigError(f"{', '.join(sorted(both))}: a feature is either scaled or one-hot")
+        raise ConfigError(
+            f"{', '.join(sorted(both))}: a feature cannot be in both scale and one_hot"
+        )
     steps: list[base.Estimator] = []
     if scale:
         steps.append(Standardize(columns=columns, skip=tuple(one_hot) or None))

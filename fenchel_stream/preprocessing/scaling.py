@@ -10,12 +10,12 @@ from fenchel_stream.preprocessing.moments import Moments, standard_units
 
 CLIP = 10.0
 """Largest absolute value of a scaled feature, in deviations. A value 1,000 deviations away must
-neither upset the network nor widen the scale of later rows. Where units grow, the deviation follows
-by a tenth per row."""
+neither disturb the network nor enlarge the scale of later rows. If the units of a feature grow, its
+deviation grows by a tenth per row."""
 
 HORIZON = 500
-"""Rows that means and deviations look back on. Against all rows, this gained up to .016 of accuracy
-on real streams; horizons from 200 to 1,000 rows gained about the same."""
+"""Number of last rows for means and deviations. On real streams it raised the accuracy by up to
+0.016, compared with all rows. Horizons from 200 to 1,000 rows gave about the same accuracy."""
 
 TARGET_CLIP = 30.0
 """Largest absolute value of a scaled target. It is wider than `CLIP`, because a rare target may be
@@ -25,8 +25,8 @@ the one that matters."""
 class FeatureScaler:
     """Features in standard units: mean 0, standard deviation 1, clipped.
 
-    Mean and deviation are those of the last rows. A constant feature and a missing value become 0,
-    the mean.
+    Mean and deviation are those of the last `HORIZON` rows. A constant feature and a missing value
+    become 0, which is the scaled mean.
 
     Examples
     --------
@@ -99,9 +99,9 @@ class TargetScaler:
         Returns
         -------
         factor, shift
-            An output ``u`` in the old units is ``factor * u + shift`` in the new ones. A target
-            with its first value had no units before: its outputs stay, so that the prediction is
-            its mean and not 0.
+            An output ``u`` in the old units is ``factor * u + shift`` in the new units. Before its
+            first value a target has no units. With the first value its outputs stay unchanged, so
+            that its prediction becomes its mean and not 0.
         """
         known, deviation = self.moments.count > 0, self.deviation
         mean = self.moments.mean.copy()

@@ -23,13 +23,13 @@ from fenchel_stream.values import to_number
 class Standardize(base.MiniBatchTransformer):
     """Scale features to mean 0 and standard deviation 1, and clip outliers.
 
-    The mean and the variance of each feature run over all its values learnt so far, in double
+    The mean and the variance of each feature are those of all its values learnt so far, in double
     precision. Features may appear at any time. A missing value (None, null, NaN, or no such key)
     changes neither and stays missing. An infinite value changes neither and is clipped.
 
     River's own ``StandardScaler`` is not used for two reasons: one missing value in ``learn_many``
-    makes its variance of that feature NaN for ever, and it does not clip. A value a thousand
-    standard deviations away, as heavy-tailed features have them, would reach the model and ruin it.
+    makes its variance of that feature NaN for ever, and it does not clip. Heavy-tailed features
+    have values a thousand standard deviations away. Such a value would spoil the model.
 
     `FenchelClassifier` and the regressors scale their features themselves and need no
     `Standardize` before them.
@@ -84,7 +84,7 @@ class Standardize(base.MiniBatchTransformer):
 
     def transform_one(self, x: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return `x` with scaled values; missing values are NaN."""
-        # For a few features, plain numbers are faster than a call of NumPy.
+        # For a few features, Python's numbers are faster than a call of NumPy.
         means, deviations = self.moments.mean.tolist(), self.moments.deviation.tolist()
         scaled = dict(x)
         for name in self._chosen(x):

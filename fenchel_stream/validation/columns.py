@@ -1,4 +1,4 @@
-"""Columns of any type as numbers, categories or times, and which of their values are none.
+"""Conversion of columns of any type to numbers, categories or times.
 
 Read this module to learn which values of a stream count as a number, a category or a time.
 """
@@ -18,8 +18,9 @@ from fenchel_stream.values import to_number
 def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """Return the column as Float64, and which of its values are no numbers.
 
-    Numbers, booleans (0 and 1) and text that spells one of them count; white space around the text
-    does not matter. Blank text is a missing value. NaN and infinities count as numbers here.
+    Numbers, booleans (0 and 1), and text that spells a number or a boolean count as numbers. White
+    space around the text is ignored. Blank text is a missing value. NaN and infinities count as
+    numbers here.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     numbers
         Length n, Float64, null where a value is missing or is no number.
     wrong
-        Length n, true where a value is present but is no number; None if that is nowhere.
+        Length n, true where a value is present but is no number; None without such a value.
 
     Examples
     --------
@@ -73,7 +74,7 @@ def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     categories
         Length n, String, null where a value is missing or nested.
     wrong
-        Length n, true where a value is nested; None if that is nowhere.
+        Length n, true where a value is nested; None without such a value.
 
     Examples
     --------
@@ -97,10 +98,10 @@ def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Return the times in a column in seconds since 1970, and which of its values are no times.
+    """Return the times of a column as seconds since 1970, and which of its values are no times.
 
-    Numbers, also as text, are seconds already. Other text is a date and time of ISO 8601, in UTC
-    if it names no time zone.
+    Numbers, and text that spells a number, are seconds. Other text is a date and time in the format
+    of ISO 8601, in UTC if it names no time zone.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     seconds
         Length n, Float64, null where a value is missing or is no time.
     wrong
-        Length n, true where a value is present but is no time; None if that is nowhere.
+        Length n, true where a value is present but is no time; None without such a value.
 
     Examples
     --------
@@ -143,7 +144,7 @@ _ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
 
 
 def not_finite(numbers: pl.Series) -> pl.Series | None:
-    """Return which values are NaN or infinite; None if that is nowhere.
+    """Return which values are NaN or infinite; None without such a value.
 
     Examples
     --------
@@ -152,7 +153,7 @@ def not_finite(numbers: pl.Series) -> pl.Series | None:
     >>> not_finite(pl.Series([1.0, None, float("inf")])).to_list()
     [False, False, True]
     """
-    # The sum is finite only if all values are; it is the cheapest test of them.
+    # The sum is finite only if all values are. It is the cheapest test.
     if math.isfinite(numbers.sum()):
         return None
     wrong = (~numbers.is_finite()).fill_null(value=False)

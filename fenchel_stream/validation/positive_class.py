@@ -1,4 +1,4 @@
-"""`PositiveClass`: the class that becomes True, and a warning if no label is of it."""
+"""`PositiveClass`: the class that becomes True, and a warning if no label has this class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fenchel_stream.validation.columns import to_categories
 log = logging.getLogger(__name__)
 
 ENOUGH = 1000
-"""Number of labels, none of the positive class, after which there is a warning."""
+"""After this many labels without the positive class, a warning is logged."""
 
 SHOWN = 10
 """Largest number of other classes that a warning lists."""
@@ -25,14 +25,14 @@ class PositiveClass:
     Parameters
     ----------
     value
-        The class. 1 and ``"1"`` are the same class, because the format of the file decides whether
-        it is a number or text, not the task.
+        The class. 1 and ``"1"`` are the same class, because only the format of the file decides
+        whether the class is a number or text.
 
     Attributes
     ----------
     resumed
-        Whether an earlier run has begun the stream. It may have had labels of the class, so that
-        their absence in this run is no proof of a mistake.
+        Whether an earlier run has begun the stream. That run may have read labels of the class, so
+        that their absence in this run is no proof of a mistake.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class PositiveClass:
         self.resumed = False
         self._occurred = self._warned = False
         self._labels = 0
-        self._others: Counter[str] = Counter()  # the other classes, until the warning
+        self._others: Counter[str] = Counter()  # The other classes, until the warning.
 
     def __call__(self, labels: pl.Series) -> pl.Series:
         """Return which of the labels are of the positive class, null where one is missing.
@@ -56,7 +56,7 @@ class PositiveClass:
         Raises
         ------
         ConfigError
-            As `warn_of_absence` raises it.
+            The error of `warn_of_absence`.
         """
         text, _ = to_categories(labels)
         positive: pl.Series = text == self.text
@@ -71,10 +71,10 @@ class PositiveClass:
 
     @property
     def absence(self) -> str:
-        """A sentence if no label so far was of the positive class; empty otherwise."""
+        """A sentence if no label so far has been of the positive class; otherwise empty text."""
         if self._occurred or not self._labels:
             return ""
-        return f"none of {self._labels:,} labels was source.positive = {self.value!r}"
+        return f"none of {self._labels:,} labels equals source.positive = {self.value!r}"
 
     def warn_of_absence(self) -> None:
         """Warn, once, if no label so far was of the positive class.
@@ -82,7 +82,7 @@ class PositiveClass:
         Raises
         ------
         ConfigError
-            Another class differs from it only by case, white space or the form of a number.
+            A label differs from the class only by case, white space or the form of a number.
         """
         if self._warned or not self.absence:
             return
@@ -90,9 +90,13 @@ class PositiveClass:
         others = sorted(self._others)
         similar = next((name for name in others if _plain(name) == _plain(self.text)), None)
         if similar is not None and not self.resumed:
-            raise ConfigError(f"{self.absence}, but there is {similar!r}: name the class as it is")
+            raise ConfigError(
+                f"{self.absence}, but some equal {similar!r}: spell the class like them"
+            )
         more = ", ..." if len(others) > SHOWN else ""
-        log.warning("%s; they are: %s%s", self.absence, ", ".join(map(repr, others[:SHOWN])), more)
+        log.warning(
+            "%s; the labels are: %s%s", self.absence, ", ".join(map(repr, others[:SHOWN])), more
+        )
 
 
 def _plain(text: str) -> str:

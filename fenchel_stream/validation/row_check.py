@@ -1,4 +1,4 @@
-"""`RowCheck`, between a source and the model: which rows can be learnt, and their values."""
+"""`RowCheck`: selects the rows of a source that can be learnt, and converts their values."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class CheckedRows:
     Attributes
     ----------
     X
-        One row per record: Float64 columns, and String ones for categories; null is missing.
+        One row per record. Columns are Float64, or String for categories; null is missing.
     y
         The targets, one per row of `X`: a column, or for several targets a frame, of Float64.
         Classes keep the type that the source gave them.
     where
         The place of each row of `X` in the stream, as in `Batch.where`.
     rejects
-        The other records, in their order.
+        The other records, in the order of the batch.
     numbers
-        The numbers in the batch of the rows of `X`; None for all.
+        For each row of `X` its number in the batch; None if no row was set aside.
     """
 
     X: pl.DataFrame
@@ -61,8 +61,8 @@ class CheckedRows:
 class RowCheck:
     """Converts the rows of a batch to features and targets, and sets aside the unusable rows.
 
-    A feature is a number unless `one_hot` names it: a number, a boolean (0 and 1), text that spells
-    a number, or a missing value. A row is set aside for
+    The value of a feature that `one_hot` does not name is a number, a boolean (0 and 1), text that
+    spells a number, or missing. A row is set aside for
 
     - ``missing_target``: a target is null, or the record has none,
     - ``unparsable_target``: a target is no finite number, or a class is nested or NaN,
@@ -84,7 +84,7 @@ class RowCheck:
     ignore
         Columns that are neither features nor targets.
     labelled
-        Whether rows have their targets. If False they need none, and present ones are not used.
+        Whether rows have their targets. If False they need none, and targets are not used.
     resumed
         Whether an earlier run has begun this stream. If False, a column whose first ten values are
         all unusable is an error, and so is a target that the first hundred records lack: the
@@ -132,10 +132,10 @@ class RowCheck:
         for name, count in roles.items():
             if count > 1:
                 raise ConfigError(
-                    f"column {name!r} is two of target, one_hot and ignore; choose one"
+                    f"column {name!r} has two roles of target, one_hot and ignore; choose one"
                 )
         if not self.targets or (kind != "multi-target" and len(self.targets) > 1):
-            raise ConfigError(f"{kind} does not go with {len(self.targets)} target columns")
+            raise ConfigError(f"{kind} cannot have {len(self.targets)} target columns")
         if positive is not None and kind != "classification":
             raise ConfigError(f"positive = {positive!r} names a class, and {kind} has none")
         self._usable: set[str] = set()
@@ -147,7 +147,7 @@ class RowCheck:
         Parameters
         ----------
         batch
-            Of a source.
+            A batch of a source.
         columns
             Names of all columns of the source, if `batch` lacks some of them.
 
@@ -217,7 +217,7 @@ class RowCheck:
                 y = self.positive(y)
         else:
             y, wrong = to_numbers(column)
-            self._check_numbers(column, y, wrong, "is it a class? then the task is classification")
+            self._check_numbers(column, y, wrong, "if it is a class, the task is classification")
             _record(faults, column, not_finite(y), "unparsable_target")
         _record(faults, column, wrong, "unparsable_target")
         if y.null_count():
@@ -254,7 +254,7 @@ class RowCheck:
             )
 
     def _doubt(self, name: str, unusable: int, limit: int) -> bool:
-        """Count unusable values of a column without a usable one; true when they are too many."""
+        """Count unusable values of a column without a usable one; true at the `limit`."""
         if self.resumed or name in self._usable:
             return False
         self._unusable[name] += unusable
@@ -268,7 +268,7 @@ def _frame(columns: list[pl.Series], height: int) -> pl.DataFrame:
 
 
 def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Return class targets unchanged, and which of them are no classes."""
+    """Return class targets, categorical ones as text, and which of them are no classes."""
     kind = column.dtype
     if kind in (pl.Categorical, pl.Enum):
         return column.cast(pl.String), None
@@ -309,7 +309,7 @@ def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
     number
         Number of the row in `batch.rows`.
     reason, detail
-        The fault in one word, and exactly.
+        The kind of the fault in one word, and its description.
 
     Examples
     --------

@@ -95,7 +95,10 @@ class TestExitCodes:
                 r"MAE does not work with the classifier F.*, which needs .* Accuracy",
             ),
             (["--set", "metrics.names=['F1']"], r'as in source\.positive = "(yes|no)"'),
-            (["--set", "features.ignore=['y']"], r"column 'y' is two of target, one_hot and ig"),
+            (
+                ["--set", "features.ignore=['y']"],
+                r"column 'y' has two roles of target, one_hot and ig",
+            ),
             (["--plot", "plot.abc"], r"plot plot\.abc: "),
             (["--positive", "no", "--set", "source.positive=yes"], r"remove one"),
             (["--metrics-port", "70000"], r"metrics cannot be served at 127\.0\.0\.1, port 70000"),
@@ -111,14 +114,14 @@ class TestExitCodes:
     def test_0_and_a_positive_class_that_never_came(self, run: Any) -> None:
         code, out, err = run("--positive", "maybe")
         assert code == 0
-        note = "none of 57 labels was source.positive = 'maybe'"
+        note = "none of 57 labels equals source.positive = 'maybe'"
         assert out.endswith(f" rows/s; {note}\n")
-        assert f"{note}; they are: 'no', 'yes'" in err
+        assert f"{note}; the labels are: 'no', 'yes'" in err
 
     def test_2_a_positive_class_in_other_letters(self, run: Any) -> None:
         code, out, err = run("--positive", "YES")
         assert (code, out) == (2, "")
-        assert "none of 57 labels was source.positive = 'YES', but there is 'yes'" in err
+        assert "none of 57 labels equals source.positive = 'YES', but some equal 'yes'" in err
 
     @pytest.mark.parametrize("command", ["run", "check"])
     def test_2_nothing_to_learn(self, command: str, capsys: Capture) -> None:

@@ -577,8 +577,8 @@ class TestKindsOfArguments:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"hidden": 64}, r"as hidden=\(64,\), not 64"),
-            ({"hidden": "64"}, r"as hidden=\(64,\), not '64'"),
+            ({"hidden": 64}, r"such as hidden=\(64,\), not 64"),
+            ({"hidden": "64"}, r"such as hidden=\(64,\), not '64'"),
             ({"hidden": (1.5,)}, "hidden must be a whole number, not 1.5"),
             ({"seed": None}, "seed must be a whole number, not None"),
         ],

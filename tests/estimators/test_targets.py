@@ -276,7 +276,7 @@ class TestSeveralTargets:
         assert fresh.predict_one({"a": 1.0}) == {}
 
     def test_they_are_a_dict_of_numbers(self) -> None:
-        with pytest.raises(DataError, match="several targets are a dict, as .* not 5"):
+        with pytest.raises(DataError, match="several targets are a dict such as .* not 5"):
             FenchelMultiTargetRegressor().learn_one({"a": 1.0}, 5)  # type: ignore[arg-type]
         with pytest.raises(DataError, match="the target is '5', not a number"):
             FenchelRegressor().learn_one({"a": 1.0}, "5")  # type: ignore[arg-type]

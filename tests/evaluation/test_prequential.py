@@ -543,7 +543,7 @@ class TestEvaluate:
         with pytest.raises(ConfigError, match="limit 0"):
             evaluate(model, phishing(), metrics.Accuracy(), limit=0)
         for delay, window in ((-1, 1), (0, 0)):
-            with pytest.raises(ConfigError, match="at least 0 and 1"):
+            with pytest.raises(ConfigError, match="delay must be at least 0, and window"):
                 Prequential(model, metrics.Accuracy(), delay=delay, window=window)
         with pytest.raises(DataError, match="2 rows of features, but 3 of targets"):
             Prequential(model, metrics.Accuracy()).step(
@@ -593,7 +593,7 @@ class TestPlot:
     def test_it_draws_where_it_is_told(self, result: Evaluation) -> None:
         axes = matplotlib.figure.Figure().subplots(2)
         assert result.plot(axes) == list(axes)
-        with pytest.raises(ConfigError, match="2 metrics need as many axes, not 1"):
+        with pytest.raises(ConfigError, match="2 metrics need the same number of axes, not 1"):
             result.plot(axes[0])
 
     def test_it_is_saved(self, result: Evaluation, tmp_path: Path) -> None:

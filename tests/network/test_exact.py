@@ -114,5 +114,5 @@ class TestOneLayer:
         np.testing.assert_allclose(np.tanh(ones(twice) @ found.T), y, atol=1e-6)
 
     def test_outputs_beyond_the_range(self) -> None:
-        with pytest.raises(DataError, match="between 0 and 1; Y has some between -1 and 3"):
+        with pytest.raises(DataError, match="between 0 and 1; Y has values between -1 and 3"):
             fit_layer(np.ones((2, 1)), np.array([[-1.0], [3.0]]), "sigmoid")

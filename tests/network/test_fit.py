@@ -200,7 +200,7 @@ class TestFit:
             network.fit(x, y, **QUIET)
         network = LiftedNetwork.dense([3, 4, 2], loss="squared_error", rho=0.1)
         for wrong in ({"sweeps": 0}, {"ascents": -1}, {"tolerance": -1.0}, {"ascent_step": 0.0}):
-            with pytest.raises(ConfigError, match="sweeps is at least 1"):
+            with pytest.raises(ConfigError, match="sweeps must be at least 1"):
                 network.fit(x, y, **{**QUIET, **wrong})
         with pytest.raises(DataError, match="X has 12 rows, Y has 11"):
             network.fit(x, y[:11], **QUIET)

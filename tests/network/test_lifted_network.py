@@ -363,7 +363,7 @@ class TestParameters:
 
     @pytest.mark.parametrize("sizes", [[], [3], [3, 0, 2], [3, -1], [-3, 2]])
     def test_sizes_that_make_no_network(self, sizes: list[int]) -> None:
-        with pytest.raises(ConfigError, match="sizes are inputs, hidden units, outputs"):
+        with pytest.raises(ConfigError, match="sizes must be inputs, hidden units, outputs"):
             LiftedNetwork.dense(sizes)
 
     def test_xavier_weights(self) -> None:
@@ -532,7 +532,7 @@ class TestKinds:
 
 class TestRefusals:
     def test_sizes_and_shapes_that_are_none(self) -> None:
-        with pytest.raises(ConfigError, match=r"LiftedNetwork\.dense\(\[10, 16, 2\]\) makes them"):
+        with pytest.raises(ConfigError, match=r"LiftedNetwork\.dense\(\[10, 16, 2\]\) creates"):
             LiftedNetwork([10, 16, 2])
         with pytest.raises(ConfigError, match=r"inputs is the shape .* \(10,\) or .* not 10"):
             LiftedNetwork.of([Dense(2)], inputs=10)  # type: ignore[arg-type]

@@ -16,8 +16,10 @@ def test_a_class_that_never_comes_is_told_once(caplog: pytest.LogCaptureFixture)
         positive(half)
     positive.warn_of_absence()
     (message,) = caplog.messages
-    assert message == ("none of 1,000 labels was source.positive = 'maybe'; they are: 'no', 'yes'")
-    assert positive.absence == "none of 2,000 labels was source.positive = 'maybe'"
+    assert message == (
+        "none of 1,000 labels equals source.positive = 'maybe'; the labels are: 'no', 'yes'"
+    )
+    assert positive.absence == "none of 2,000 labels equals source.positive = 'maybe'"
     positive(pl.Series(["maybe"]))
     assert positive.absence == ""
 
@@ -28,7 +30,7 @@ def test_a_short_stream_is_told_at_its_end(caplog: pytest.LogCaptureFixture) -> 
     positive.warn_of_absence()
     positive.warn_of_absence()
     (message,) = caplog.messages
-    assert message == "none of 40 labels was source.positive = 1; they are: '2', '3'"
+    assert message == "none of 40 labels equals source.positive = 1; the labels are: '2', '3'"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_a_short_stream_is_told_at_its_end(caplog: pytest.LogCaptureFixture) -> 
 def test_a_class_written_in_another_way_is_an_error(value: str | int, label: str) -> None:
     positive = PositiveClass(value)
     positive(pl.Series([label, "other"] * 20))
-    with pytest.raises(ConfigError, match=f"but there is '{label}': name the class as it is"):
+    with pytest.raises(ConfigError, match=f"but some equal '{label}': spell the class like"):
         positive.warn_of_absence()
 
 

@@ -304,9 +304,9 @@ def test_column_that_once_held_a_number_is_not() -> None:
 
 
 def test_parts_that_contradict_each_other() -> None:
-    with pytest.raises(ConfigError, match="'y' is two of target, one_hot and ignore"):
+    with pytest.raises(ConfigError, match="'y' has two roles of target, one_hot and ignore"):
         RowCheck("y", "classification", one_hot=["y"])
-    with pytest.raises(ConfigError, match="'a' is two of"):
+    with pytest.raises(ConfigError, match="'a' has two roles of"):
         RowCheck("y", "classification", one_hot=["a"], ignore=["a"])
     with pytest.raises(ConfigError, match="2 target columns"):
         RowCheck(["y", "z"], "regression")

@@ -12,12 +12,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Compile `function` at its first call, and keep the result on disk if a folder allows it."""
-    # Sums may be reordered, or no loop would use vector instructions; NaN and infinity stay.
+    # Sums may be reordered, because otherwise loops cannot use vector instructions. NaN and
+    # infinity keep their meaning.
     options: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
     jit: Callable[..., F]
     try:
         jit = numba.njit(cache=True, **options)
         return jit(function)
-    except RuntimeError:  # No folder can be written, as in a read-only container.
+    except RuntimeError:  # No folder is writable, as in a read-only container.
         jit = numba.njit(**options)
         return jit(function)

@@ -1,8 +1,8 @@
 """Compiled loops for one block of variables and one row.
 
-A row of a small network needs a few thousand multiplications. In NumPy it needs some hundred calls
-as well, which take longer than the multiplications. Here the same steps are loops. The formulas
-are explained in `solvers` and `experts`; the tests compare both forms.
+A row of a small network needs a few thousand multiplications. In NumPy it also needs some hundred
+calls, which take longer than the multiplications. The compiled loops need no calls. `solvers` and
+`experts` explain the formulas, and the tests compare the results of both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.compiled.jit import compiled
 
 ROUNDING = 1e-12
-"""A deviation below this part of the mean is rounding error: the column is constant."""
+"""A deviation below this part of the mean is rounding error: the column counts as constant."""
 
 
 @compiled
@@ -184,8 +184,9 @@ def w_step(
     """Return new weights, their average by `shares`, and the average's outputs.
 
     The step is that of `solvers.w_update` in the dual form. Weights are stacks (candidates x
-    outputs x inputs) with one `gamma` for each candidate: in samples of the squared length of
-    `a0`, the layer's input before the first step, or absolute.
+    outputs x inputs), and `gamma` has one number for each candidate. With `in_samples`, gamma is
+    multiplied by the squared length of `a0`, the layer's input before the first step; otherwise it
+    is absolute.
     """
     units, inputs = w.shape[1], w.shape[2]
     new, mean = np.empty(w.shape, w.dtype), np.zeros((units, inputs), w.dtype)
@@ -288,15 +289,15 @@ def score(
     the typical loss is the mean, this row included, and the typical loss before the row.
     """
     eta, spread, worst, tiny = constants
-    most, rows, level = usual
+    largest, rows, typical_loss = usual
     count = shares.shape[0]
     losses, moved = np.empty(count), np.empty(count, shares.dtype)
-    typical = 0.0
+    mean_loss = 0.0
     for e in range(count):
         losses[e] = _loss(loss, y, outputs[e])
-        typical += shares[e] * losses[e]
-    level += (min(typical, most) - level) / rows
-    scale = 1.0 / (level + tiny)
+        mean_loss += shares[e] * losses[e]
+    typical_loss += (min(mean_loss, largest) - typical_loss) / rows
+    scale = 1.0 / (typical_loss + tiny)
     best, total = losses[0], 0.0
     for e in range(count):
         best = min(best, losses[e])
@@ -306,7 +307,7 @@ def score(
         total += losses[e]
     for e in range(count):
         moved[e] = (1.0 - spread) / total * losses[e] + spread / count
-    return moved, level
+    return moved, typical_loss
 
 
 @compiled
@@ -343,9 +344,9 @@ def follow(
             if np.isnan(x[i, j]):
                 continue
             shift = x[i, j] - mean[j]
-            usual = _deviation(count[j], mean[j], squares[j])
-            reach = bound * max(usual, sqrt(spread[j]))
-            if usual > 0.0:
+            deviation = _deviation(count[j], mean[j], squares[j])
+            reach = bound * max(deviation, sqrt(spread[j]))
+            if deviation > 0.0:
                 shift = min(max(shift, -reach), reach)
             if count[j] > horizon - 1.0:
                 squares[j] *= (horizon - 1.0) / count[j]

@@ -1,7 +1,8 @@
 """Compiled functions that predict or learn a whole row in one call.
 
-One call costs as much as one step of a small network, so that a row must not need several. A
-network is a tuple of arrays, one for each layer. The docstrings name the arrays that are written.
+One call from Python costs as much as one step of a small network. Therefore each row needs only one
+call. The weights of a network are a tuple of arrays, one for each layer. The docstrings name the
+arrays that a function overwrites.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def outputs(activation: int, weights: tuple[Array, ...], a: Array) -> Array:
 
 @compiled
 def outputs_each(activation: int, stacks: tuple[Array, ...], a: Array, first: Array) -> Array:
-    """Return the outputs of several networks for the row `a`, behind the outputs `first`.
+    """Return the outputs `first`, and after them the outputs of several networks for the row `a`.
 
     `stacks` holds the weights of the networks (networks x units x inputs) for each layer.
     """
@@ -101,13 +102,13 @@ def follow(
 ) -> tuple[Array, Array, float]:
     """Score the network and its averages by a row, and move the averages towards `weights`.
 
-    `first` are the network's own outputs before the row, `weights` its weights after the row. The
-    averages in `stacks` are overwritten.
+    `first` holds the network's own outputs before the row was learnt, `weights` its weights after
+    the row was learnt. The averages in `stacks` are overwritten.
 
     Returns
     -------
     predicted, shares, level
-        The common prediction before the row, and what `kernels.score` returns.
+        The common prediction before the row was learnt, and the results of `kernels.score`.
     """
     each = outputs_each(kinds[0], stacks, a, first)
     predicted = mean(shares, each)

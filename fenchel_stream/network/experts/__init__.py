@@ -1,7 +1,7 @@
 """Experts that predict side by side, and the weight of each.
 
-`GammaMixture` are the candidates of the output layer where gamma is ``auto``; `Averages` are
-averaged weights of the network.
+`GammaMixture` holds the candidates of the output layer where gamma is ``auto``. `Averages` holds
+averaged weights of the network. `Experts` holds what they share: the weight of each expert.
 """
 
 from fenchel_stream.network.experts.averages import Averages

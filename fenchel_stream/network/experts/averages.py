@@ -1,9 +1,9 @@
 """Averaged weights of a network, as further experts for prediction.
 
-Exact steps follow each batch closely, its noise included. Averages of all weights over the last 100
-and the last 1000 rows follow the noise less, and a change of the stream later. So the network and
-its averages predict together, and the weight of each follows how well it predicts. Learning does
-not depend on the averages.
+Exact steps fit each batch closely, and fit its noise too. Averages of the weights over the last 100
+and the last 1000 rows have less noise, but follow a change of the stream later. Therefore the
+predictions of the network and of its averages are averaged, and each of them has an expert weight
+that depends on its past losses. Learning does not depend on the averages.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SCORED = 32
 """At most this many rows of a batch are scored; more would cost time and change little."""
 
 SURPRISE = 3.0
-"""The stream has changed where even the best expert's loss is this multiple of the typical loss.
+"""The stream has changed if even the best expert's loss exceeds this multiple of the typical loss.
 
-The network learns the change from the whole batch; its averages do not."""
+The network learns the change from the whole batch, but its averages follow slowly."""
 
 FEW = 10
-"""A batch of fewer rows is no sign of a change: its rows may be outliers."""
+"""A batch of fewer rows is no proof of a change: its rows may be outliers."""
 
 
 def sample(rows: int) -> slice:
-    """Return which of a batch's rows are scored."""
+    """Return a slice that selects the rows of a batch that are scored."""
     return slice(None, None, -(-rows // SCORED))
 
 
@@ -100,14 +100,14 @@ class Averages(Experts):
         outputs: Array,
         weights: Sequence[Array],
     ) -> Array:
-        """Score the row `a` (1 + inputs,) and follow the weights after it, by compiled loops.
+        """Score the experts by one row, and move the averages, by compiled loops.
 
         Parameters
         ----------
         codes
-            Of the activation and of the loss.
+            Codes of the activation and of the loss.
         target, a
-            Of the row.
+            Target of the row, and its input with its 1 (1 + inputs,).
         outputs
             The network's outputs before the row was learnt.
         weights
@@ -116,7 +116,7 @@ class Averages(Experts):
         Returns
         -------
         predicted
-            Outputs of the network and its averages together, before the row was learnt.
+            The average outputs of the network and its averages, before the row was learnt.
         """
         predicted, self.expert_weights, self.typical_loss = compiled.rows.follow(
             codes, *self._row(), self._steps(1), target, a, outputs, tuple(weights),
@@ -125,9 +125,9 @@ class Averages(Experts):
         return predicted
 
     def _steps(self, rows: int) -> tuple[float, ...]:
-        """Count rows; return the step of each average towards the weights after them."""
+        """Count `rows` further rows, and return the step of each average to the new weights."""
         self.learnt += rows
-        # Until the horizon is reached, the average is the plain mean of all rows.
+        # Until the horizon is reached, the average is the plain mean over all rows.
         return tuple([max(1.0 - exp(-rows / h), rows / self.learnt) for h in HORIZONS])
 
     def grow_inputs(self, columns: Array) -> None:

@@ -2,8 +2,8 @@
 
 The best gamma differs from stream to stream by two orders of magnitude, mostly in the output layer.
 So several output layers, the *candidates*, learn side by side on the same features, each with its
-own gamma. They are experts: their weights follow how well each predicts. The network's output layer
-is the candidates' average.
+own gamma. Each has an expert weight, which depends on its past losses. The network's output layer
+is the weighted average of the candidates.
 
 Within a batch the expert weights are constant, and all steps descend on one objective: (13) with
 the output layer's terms averaged over the candidates.
@@ -61,7 +61,7 @@ class GammaMixture(Experts):
     Parameters
     ----------
     weights
-        Of the output layer at the start (outputs x inputs).
+        Weights of the output layer at the start (outputs x inputs).
 
     Attributes
     ----------

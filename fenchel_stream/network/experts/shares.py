@@ -1,4 +1,4 @@
-"""Experts that predict side by side, and their weights, which follow how well each predicts.
+"""Experts that predict side by side, and their weights, which depend on their past losses.
 
 Before a batch is learnt, the weight of each expert is multiplied, for each row, by
 ``exp(-eta loss / typical loss)``. The typical loss is a running mean: dividing by it makes the
@@ -18,7 +18,7 @@ from fenchel_stream.network.arrays import Array, as_array, namespace
 from fenchel_stream.network.losses import Loss
 
 ETA = 0.5
-"""How fast the weights follow the losses; 1/2 makes Gaussian likelihoods of squared errors."""
+"""Learning rate of the weights. At 1/2 the factor of a squared error is a Gaussian likelihood."""
 
 SPREAD = 1e-4
 """Part of the weights that is spread evenly, per row."""
@@ -30,7 +30,7 @@ WORST = 10.0
 """A row's loss counts as at most this multiple of the typical loss: one outlier does not decide."""
 
 HORIZON = 1000
-"""Rows of which the typical loss is the mean."""
+"""Number of rows over which the typical loss is a running mean."""
 
 SETTLED = 100
 """After this many rows, one row can at most double the typical loss."""
@@ -81,7 +81,7 @@ class Experts:
         Returns
         -------
         losses
-            Of each expert in each row.
+            The loss of each expert in each row.
         """
         xp = namespace(outputs)
         losses = loss.rows(targets, outputs)
@@ -98,16 +98,19 @@ class Experts:
         return losses
 
     def score_row(self, loss: int, target: Array, outputs: Array) -> None:
-        """Do the same for one row (experts x outputs), by compiled loops; `loss` is its code."""
+        """Move the weights by the outputs for one row (experts x outputs), by compiled loops.
+
+        `loss` is the code of the loss.
+        """
         self.expert_weights, self.typical_loss = compiled.kernels.score(
             loss, *self._row(), target, outputs, self.expert_weights
         )
 
     def _row(self) -> tuple[tuple[float, float, float, float], tuple[float, int, float]]:
-        """Count a row; return the arguments `constants` and `usual` of `kernels.score`."""
-        most = inf if self.rows < SETTLED else float(self.rows * (self.typical_loss + TINY))
+        """Count one row, and return the arguments `constants` and `usual` of `kernels.score`."""
+        largest = inf if self.rows < SETTLED else float(self.rows * (self.typical_loss + TINY))
         self.rows = min(self.rows + 1, HORIZON)
-        return (ETA, SPREAD, WORST, TINY), (most, self.rows, float(self.typical_loss))
+        return (ETA, SPREAD, WORST, TINY), (largest, self.rows, float(self.typical_loss))
 
     def average(self, values: Array) -> Array:
         """Return the average of the experts' `values` by their weights."""

@@ -1,4 +1,4 @@
-"""Average pooling: it has no weights, and is computed as a part of the layer above it."""
+"""Average pooling, which has no weights: `Pooled` joins it to the layer above it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from fenchel_stream.network.layers.layer import Layer, LinearMap, Shape, size
 
 @dataclass(frozen=True)
 class AveragePool2d(LinearMap):
-    """The mean of each window of an image; windows do not overlap. PyTorch computes it.
+    """The mean of each window of an image, computed by PyTorch. Windows do not overlap.
 
     Parameters
     ----------
     window
-        Height and width, which must divide those of the image.
+        Height and width of a window. It must divide the height and the width of the image.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class AveragePool2d(LinearMap):
                 f"its input has shape {inputs}"
             )
         if self.window < 1 or inputs[0] % self.window or inputs[1] % self.window:
-            raise ConfigError(f"windows of {window} do not fill an image of shape {inputs}")
+            raise ConfigError(f"windows of {window} do not divide an image of shape {inputs}")
         import_torch("pooling")
         return replace(self, inputs=inputs)
 
@@ -74,10 +74,10 @@ class AveragePool2d(LinearMap):
     def adjoint(self, g: Array) -> Array:
         """Return the gradient in ``X`` for the gradient `g` in the pooled images."""
         height, width, channels = self.outputs
-        repeat = namespace(g).concatenate
+        concatenate = namespace(g).concatenate
         x = (g * self.window**-2.0).reshape(len(g), height, width, channels)
-        rows = repeat([x] * self.window, -1).reshape(len(g), height, -1)
-        return repeat([rows] * self.window, -1).reshape(len(g), -1)
+        rows = concatenate([x] * self.window, -1).reshape(len(g), height, -1)
+        return concatenate([rows] * self.window, -1).reshape(len(g), -1)
 
 
 def _sum(slices: Sequence[Array]) -> Array:
@@ -85,7 +85,7 @@ def _sum(slices: Sequence[Array]) -> Array:
 
 
 class Pooled(Layer):
-    """A layer on pooled images."""
+    """A layer that takes pooled images: the pooling and the layer are one linear map."""
 
     def __init__(self, pool: AveragePool2d, layer: Layer) -> None:
         self.pool = pool
@@ -134,7 +134,7 @@ class Pooled(Layer):
         return layer.squared_norm(a)
 
     def norm_bound(self, weights: Array) -> Array:
-        # The mean of w^2 numbers shrinks squared lengths by w^2 at least.
+        # Means of w^2 numbers have at most 1 / w^2 of the squared length of these numbers.
         return self.layer.norm_bound(weights) * self.pool.window**-2.0
 
     def reduced(self, a: Array) -> tuple[Layer, Array]:

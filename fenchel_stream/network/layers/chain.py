@@ -1,4 +1,4 @@
-"""Layers one above the other: each is bound to the output of the layer below."""
+"""`chained`: the layers of a network, each bound to the output shape of the layer below it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     Parameters
     ----------
     layers
-        From the inputs to the outputs. A pooling becomes part of the layer above it.
+        The layers in order, from the inputs to the outputs. A pooling becomes part of the layer
+        above it.
     inputs
         Shape of one sample, (units,) or (height, width, channels).
 
     Raises
     ------
     ConfigError
-        A layer does not fit onto the layer below, or the last is not dense.
+        A layer does not take the output of the layer below, or the last layer is not dense.
 
     Examples
     --------
@@ -36,12 +37,12 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
     given: Any = inputs
     if not isinstance(given, Sequence) or not given or not all(map(is_count, given)):
         raise ConfigError(
-            "inputs is the shape of one sample, as (10,) or (height, width, channels), "
+            "inputs is the shape of one sample, such as (10,) or (height, width, channels), "
             f"not {inputs!r}"
         )
     given = layers
     if not isinstance(given, Sequence) or not given or not isinstance(layers[-1], Dense):
-        raise ConfigError(f"layers are a list whose last is dense, as Dense(10); got {layers!r}")
+        raise ConfigError(f"layers must be a list that ends in a Dense layer; got {layers!r}")
     bound: list[Layer] = []
     pools: list[AveragePool2d] = []
     for number, layer in enumerate(layers):
@@ -50,8 +51,8 @@ def chained(layers: Sequence[LinearMap], inputs: Shape) -> list[Layer]:
             continue
         if not isinstance(layer, Layer):
             raise ConfigError(
-                f"layer {number} is neither a layer with weights, as Dense(10), nor a pooling: "
-                f"{layer!r}"
+                f"layer {number} must be a layer with weights, such as Dense(10), or a pooling; "
+                f"got {layer!r}"
             )
         for pool in reversed(pools):
             layer = Pooled(pool, layer)  # noqa: PLW2901 - the layer with the pooling below it

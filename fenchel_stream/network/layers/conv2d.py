@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK = 1 << 22
-"""Elements of the unfolded input that exist at a time when the Gram matrix is summed."""
+"""Largest number of elements of the unfolded input in memory: Gram matrices are sums of chunks."""
 
 
 @dataclass(frozen=True)
 class Conv2d(Layer):
     """A two-dimensional convolution with zero padding, over all channels.
 
-    PyTorch computes it, for NumPy arrays too, whose memory it shares. Where the stride leaves a
+    PyTorch computes it, also for NumPy arrays, in their own memory. If the stride leaves a
     remainder, the last rows and columns are ignored, as is usual.
 
     Parameters
@@ -130,16 +130,17 @@ class Conv2d(Layer):
         images = self._images(a)
         places = images.new_ones((1, 1, *self.outputs[:2]))
         window = images.new_ones((1, 1, self.kernel, self.kernel))
-        times = self._transposed(places, window)  # In how many windows each pixel is.
+        times = self._transposed(places, window)  # The number of windows that hold each pixel.
         squares = (images * images).sum((0, 1))
         return as_array((squares * times).sum() + len(images) * places.numel(), like=a)
 
     def norm_bound(self, weights: Array) -> Array:
         """Return an upper bound of the squared norm of the map from ``X`` to ``U``.
 
-        The outputs are some of those of the circular convolution on the padded image, whose norm
-        is the largest of those of the kernel's matrices (channels out x channels in), one for
-        each frequency. With ``G`` the Gram matrix of one, ``sigma_max^2 <= trace(G^8)^(1/8)``.
+        The outputs are a part of the outputs of the circular convolution on the padded image. The
+        Fourier transform of the kernel is a matrix (channels out x channels in) for each frequency,
+        and the largest norm of these matrices is the norm of the circular convolution. For the Gram
+        matrix ``G`` of such a matrix, ``sigma_max^2 <= trace(G^8)^(1/8)``.
         """
         height, width, _ = self.inputs
         grid = (height + 2 * self.padding, width + 2 * self.padding)
@@ -154,7 +155,7 @@ class Conv2d(Layer):
 
     def _images(self, a: Array) -> Tensor:
         """Return the images of `a` (samples x channels x height x width)."""
-        # The results then have their channels last too, and need not be reordered.
+        # With channels last in memory, the results have them last too, and need no reordering.
         return _channels_last(_channels_first(_tensor(a)[:, 1:], self.inputs))
 
     def _kernel(self, weights: Array) -> Tensor:
@@ -162,7 +163,7 @@ class Conv2d(Layer):
         return _channels_first(_tensor(weights), shape)
 
     def _unfolded(self, images: Tensor) -> Tensor:
-        """Return the unfolded input (11): for each place one row, a one and its window."""
+        """Return the unfolded input (11): for each place one row, which is a 1 and the window."""
         x = images.permute(0, 2, 3, 1)
         if self.padding:
             x = _functions().pad(x, (0, 0, *[self.padding] * 4))
@@ -192,7 +193,7 @@ def _tensor(x: Array) -> Tensor:
 
 
 def _square(rows: Tensor) -> Tensor:
-    """Return ``A^T A``; on the CPU by NumPy, which computes one half of it only."""
+    """Return ``A^T A``; on the CPU by NumPy, which computes only one half of the matrix."""
     if rows.device.type != "cpu":
         return rows.T @ rows
     array = rows.numpy()

@@ -1,4 +1,4 @@
-"""A dense layer: every unit sees every input."""
+"""A dense layer: every unit takes every input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fenchel_stream.network.layers.layer import Layer, Shape, is_count, size
 class Dense(Layer):
     """``U = [1, X] W^T``.
 
-    Images are flattened. Once the layer learns, only its weights say how large it is: the layer
-    can grow.
+    Images are flattened. Its weights determine the size of the layer, so that it can grow while it
+    learns.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class LinearMap(ABC):
         Raises
         ------
         ConfigError
-            The map does not fit them; the message names both shapes.
+            The map does not take this shape; the message names both shapes.
         """
 
 
@@ -48,7 +48,7 @@ class Layer(LinearMap):
     """
 
     compiled = False
-    """Whether the compiled loops for single rows have a form of it."""
+    """Whether the compiled loops for single rows can compute the layer."""
     shares_weights = False
     """Whether the design matrix has several rows for each sample."""
 
@@ -63,7 +63,7 @@ class Layer(LinearMap):
     def first_weights(self, rng: np.random.Generator) -> Array:
         """Return Xavier weights with biases of 0 (Glorot & Bengio, 2010)."""
         units, inputs = self.weight_shape[0], self.weight_shape[1] - 1
-        # Each input number enters every unit, in a convolution once for each place of the window.
+        # Each input enters every unit; in a convolution, once for each place of the window.
         outgoing = units * inputs // max(self.inputs[-1], 1)
         limit = sqrt(6.0 / max(inputs + outgoing, 1))
         w = np.zeros(self.weight_shape)

@@ -11,7 +11,7 @@ from fenchel_stream.network.layers.layer import LinearMap, Shape
 def lenet5(inputs: Shape, outputs: int) -> list[LinearMap]:
     """Return the layers: two convolutions, each pooled by averages, and three dense ones.
 
-    They are made for images of 32 x 32; smaller images are padded to that size with zeros.
+    The network takes images of 32 x 32; smaller images are padded to that size with zeros.
 
     Examples
     --------

@@ -1,10 +1,10 @@
 """The X-sub-problems (14)-(16), solved to a tolerance.
 
-Training takes a few steps of `x_update` towards each solution; the functions here solve the
-sub-problem itself. They take the same steps with extrapolation: with ``q = mu / (mu + M)`` the next
-step begins at ``S + (1 - sqrt q) / (1 + sqrt q) (S - S_before)``. For activations that bend there
-is no proof that this converges. So a step that raises the objective is undone and taken again
-without extrapolation, which never raises it.
+Training takes only a few steps of `x_update` for each sub-problem. The functions here repeat the
+steps until they converge. Each step is extrapolated: with ``q = mu / (mu + M)`` it begins at
+``S + (1 - sqrt q) / (1 + sqrt q) (S - S_before)``. For nonlinear activations there is no proof that
+extrapolation converges. Therefore a step that raises the objective is undone, and taken again
+without extrapolation. Without extrapolation a step never raises the objective.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def solve_x(
     term
         The function ``h``.
     activation
-        The activation of the layer below, whose pair has ``F``.
+        The activation of the layer below; ``F`` is a function of its pair.
     mu
         Weight lambda of the layer below.
     u
@@ -45,7 +45,7 @@ def solve_x(
     w
         Weights of the layer above, biases first.
     tolerance
-        Stop when a step moves nothing by more than this, relative to the largest pre-activation.
+        Stop when no pre-activation moves by more than this, relative to the largest of them.
     iterations
         The largest number of steps.
     layer
@@ -79,9 +79,10 @@ def solve_x(
 def nonnegative_least_squares(
     y: Array, u: Array, w: Array, mu: float, tolerance: float = 1e-8
 ) -> Array:
-    """Return the minimiser of (15) below a squared error, which for ReLU is an NNLS problem.
+    """Return the minimiser of (15), the X-sub-problem of ReLU below squared error.
 
-    It is ``min_{Z >= 0} ||[1, Z] W^T - Y||^2 / 2 + mu ||Z - U||^2 / 2``, row by row.
+    For each row it is the nonnegative least-squares problem
+    ``min_{Z >= 0} ||[1, Z] W^T - Y||^2 / 2 + mu ||Z - U||^2 / 2``.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def cross_entropy_features(
 ) -> Array:
     """Return the minimiser of (16), the X-sub-problem of ReLU below softmax cross-entropy.
 
-    It is ``min_{Z >= 0} L(Y, [1, Z] W^T) + mu ||Z - U||^2 / 2``, row by row.
+    For each row it is ``min_{Z >= 0} L(Y, [1, Z] W^T) + mu ||Z - U||^2 / 2``.
 
     Parameters
     ----------

@@ -14,15 +14,15 @@ from fenchel_stream.network.arrays import Array, namespace
 
 
 class Factors:
-    """Cholesky factors of a stack of matrices, which stand for the inverses in products.
+    """The inverses of a stack of matrices, represented by Cholesky factors.
 
-    To invert a matrix is two thirds of the work. A candidate has few rows of weights: to solve for
-    these rows, several times, is less work than the inverse.
+    To compute an inverse takes two thirds of the work, the factor only one third. A candidate has
+    few rows of weights. To solve for these rows several times is less work than the inverse.
 
     Parameters
     ----------
     factors
-        Lower triangles, as LAPACK leaves them.
+        Lower triangular factors, as LAPACK returns them.
 
     Examples
     --------
@@ -40,13 +40,14 @@ class Factors:
     def __matmul__(self, b: Array) -> Array:
         """Return each inverse times its matrix in `b` (k x n x columns)."""
         pairs = zip(self.factors, b, strict=True)
-        return np.array([self._solve(factor, one, lower=True)[0] for factor, one in pairs])
+        return np.array([self._solve(factor, matrix, lower=True)[0] for factor, matrix in pairs])
 
 
 def inverse_spd(h: Array) -> Array | Factors:
     """Invert a symmetric positive definite matrix, or a stack of them.
 
-    On a GPU nothing waits for the result: the status of the factorisation is not read.
+    On a GPU the call does not wait for the result, because it does not read the status of the
+    factorisation.
 
     Returns
     -------
@@ -64,9 +65,11 @@ def inverse_spd(h: Array) -> Array | Factors:
         torch = namespace(h)
         return torch.cholesky_inverse(torch.linalg.cholesky_ex(h).L)
     factorise, invert = _lapack(("potrf", "potri"), h.dtype)
-    # Cholesky's factorisation takes half the time of NumPy's inverse, which is for any matrix.
-    pairs = [factorise(one.T, lower=True, clean=False) for one in h.reshape(-1, *h.shape[-2:])]
-    if any(failed for _, failed in pairs):  # By rounding, or by numbers that are not finite.
+    # Cholesky's factorisation takes half the time of NumPy's inverse, which ignores symmetry.
+    matrices = h.reshape(-1, *h.shape[-2:])
+    pairs = [factorise(matrix.T, lower=True, clean=False) for matrix in matrices]
+    # It fails because of rounding errors, or of numbers that are not finite.
+    if any(failed for _, failed in pairs):
         return np.linalg.inv(h)
     if h.ndim == 3:
         return Factors([factor for factor, _ in pairs])
@@ -75,5 +78,5 @@ def inverse_spd(h: Array) -> Array | Factors:
 
 @cache
 def _lapack(names: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
-    """Return functions of LAPACK, which SciPy takes a second to import."""
+    """Return functions of LAPACK, imported at the first use: the import takes a second."""
     return import_module("scipy.linalg.lapack").get_lapack_funcs(names, dtype=dtype)

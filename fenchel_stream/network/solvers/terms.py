@@ -1,8 +1,8 @@
 """Terms of the objective in a layer's pre-activation ``U``, for hidden layers and for the outputs.
 
 A term is a smooth convex function of ``U``. It is small where ``U`` produces the X-variable of the
-next layer, or the targets. As a function of ``W`` it is minimised by the W-step (17)-(20), as a
-function of ``X`` by the X-step (14)-(16).
+next layer, or the targets. The W-step (17)-(20) minimises it as a function of ``W``, the X-step
+(14)-(16) as a function of ``X``.
 """
 
 from __future__ import annotations

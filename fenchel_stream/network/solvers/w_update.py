@@ -1,20 +1,21 @@
 """The W-step (17)-(20): ``min_W  h(A W^T) + gamma ||W - W0||^2 + rho ||W||^2``.
 
-With ``h`` of curvature at most ``c`` the matrix ``c A^T A + 2 (gamma + rho) I`` majorises the
-Hessian of every row of ``W`` at once, and
+If the curvature of ``h`` is at most ``c``, the matrix ``c A^T A + 2 (gamma + rho) I`` majorises the
+Hessian of every row of ``W``. Therefore the step
 
     ``W <- W - grad (c A^T A + 2 (gamma + rho) I)^-1``
 
-never raises the objective. The step has two exact forms. The *primal* form factorises that
-p x p matrix. In the *dual* form ``W = W~ + Q^T A`` with one row of ``Q`` per sample, and
+never raises the objective. It can be computed in two forms with the same result. The *primal* form
+factorises this p x p matrix. In the *dual* form ``W = W~ + Q^T A`` with one row of ``Q`` per
+sample, and
 
     ``Q <- (A A^T + tau I)^-1 (U - U~ - grad_U h / c),      U <- U~ + A A^T Q,``
 
 where ``tau = 2 (gamma + rho) / c``, ``U~ = A W~^T`` and ``W~ = gamma W0 / (gamma + rho)`` is the
-centre of both quadratic terms. An iteration then costs m^2 q operations and never touches ``W``.
+centre of both quadratic terms. An iteration then costs m^2 q operations and does not use ``W``.
 
-In a convolution ``A`` is the unfolded input (11), which has far more rows than columns: the primal
-form is used, and ``A`` itself is needed for its Gram matrix only.
+In a convolution ``A`` is the unfolded input (11), which has far more rows than columns. Therefore
+the primal form is used, which needs only the Gram matrix of ``A``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from fenchel_stream.network.solvers.inverse import Factors, inverse_spd
 from fenchel_stream.network.solvers.terms import Term
 
 DENSE = Dense(0)
-"""A dense layer of any size: the weights say how large it is."""
+"""A dense layer of any size, which its weights determine."""
 
 
 @dataclass(slots=True)
 class ProximalMetric:
-    """The factorised metric of a W-step: computed once, and valid as long as its input ``A`` stays.
+    """The factorised metric of a W-step, which stays valid until its input ``A`` changes.
 
     Attributes
     ----------
@@ -47,8 +48,8 @@ class ProximalMetric:
     tau
         ``2 (gamma + rho) / c``.
     shrink
-        ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``. None
-        without decay.
+        ``gamma / (gamma + rho)``: the centre of the two quadratic terms is ``shrink W0``. None if
+        there is no decay.
     dual
         Whether the step has the dual form.
     """
@@ -70,7 +71,7 @@ class ProximalMetric:
         dual: bool | None = None,
         layer: Layer = DENSE,
     ) -> ProximalMetric:
-        """Factorise the metric of input `a`, in the cheaper form unless `dual` says which.
+        """Factorise the metric of input `a`, in the cheaper form unless `dual` names one.
 
         Parameters
         ----------
@@ -81,7 +82,8 @@ class ProximalMetric:
         decay
             ``2 rho / c``.
         dual
-            Force the dual or the primal form of a dense layer's matrix.
+            For a dense layer: True for the dual form, False for the primal form, None for the
+            cheaper one.
         layer
             The layer whose input `a` is.
         """
@@ -106,11 +108,11 @@ def w_update(
     metric
         Factorised metric of the layer's input ``A``.
     w, w0
-        Current weights and those of the last batch (q x p), or stacks of them.
+        Current weights, and the weights before this batch (q x p); or stacks of both.
     u
         ``A w^T`` (m x q), or a stack.
     iterations
-        Majorised steps, each monotone.
+        Number of steps, none of which raises the objective.
 
     Returns
     -------
@@ -126,13 +128,13 @@ def w_update(
             w = w - (inverse @ (gradient + metric.tau * (w - centre)).mT).mT
             u = metric.layer.forward(a, w)
         return w, u
-    # The first step moves any w into the set W~ + Q^T A, so that w itself is never needed.
+    # The first step moves any w into the set W~ + Q^T A, so that its value is not needed.
     base = u if w is w0 else a @ w0.mT
     if metric.shrink is not None:
         base, w0 = metric.shrink * base, metric.shrink * w0
     for _ in range(iterations - 1):
         r = u - base - scale * term.gradient(u)
-        # u = base + gram @ q, since (gram + tau I) q = r, without another product
+        # This is base + gram @ q, because (gram + tau I) q = r. It saves a product.
         u = base + r - metric.tau * (inverse @ r)
     q = inverse @ (u - base - scale * term.gradient(u))
     u = base + gram @ q

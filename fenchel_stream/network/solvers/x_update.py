@@ -1,16 +1,16 @@
 """The X-step (14)-(16): ``min_Z  f(Z) + mu (F(Z) - <U, Z>)``.
 
 ``f(Z) = h(Z W^T + b)`` is the term of the layer above and ``U`` the fixed pre-activation of the
-layer below. Bregman proximal gradient with kernel ``F`` is closed form for every activation when
-it runs on the pre-activation ``S`` of ``Z``:
+layer below. A step of the Bregman proximal gradient method with the kernel ``F`` has a closed form
+for every activation, if it moves the pre-activation ``S`` of ``Z``:
 
     ``Z = phi(S),      S <- (mu U + M S - grad f(Z)) / (mu + M)``
 
-with ``M = sup phi' * curvature(h) * ||W||^2``, where ``||W||`` is the norm of the layer's map, an
-upper bound of the curvature of ``f`` relative to ``F``. ``Z`` stays in the range of ``phi`` by
-construction, no scalar equation is solved, and for ReLU it is projected gradient that keeps what
-the projection cut off. The objective never rises, and it converges at the linear rate
-``M / (mu + M)``.
+``M = sup phi' * curvature(h) * ||W||^2`` is an upper bound of the curvature of ``f`` relative to
+``F``, and ``||W||`` is the norm of the layer's map. ``Z`` stays in the range of ``phi`` by
+construction, and no scalar equation has to be solved. For ReLU, ``Z`` is the projection of ``S``,
+and each step continues from ``S`` itself. The objective never rises, and converges at the linear
+rate ``M / (mu + M)``.
 """
 
 from __future__ import annotations
@@ -60,24 +60,25 @@ def x_update(
     Returns
     -------
     s, a, u
-        The same for the new X-variable.
+        The pre-activation, the new X-variable with its column of ones, and the pre-activation of
+        the layer above.
     """
     weights = w[:, 1:]
     m = activation.curvature * term.curvature * layer.norm_bound(weights)
     keep = m / (mu + m)
     weights = weights / (mu + m)
-    # S = U + (S - U at the start, which fades) + the sum of the gradients from above. That sum is
-    # kept behind a pooling, where it is several times smaller than before it.
-    away = None if s is u_below else s - u_below
+    # S is the sum of three parts: U, the first S - U, which shrinks in each step, and the gradients
+    # from above. The gradients are summed in pooled images, which are smaller than the images.
+    offset = None if s is u_below else s - u_below
     core, _ = layer.reduced(a[:1])
-    moved: Array = 0.0
-    a = a + 0.0
+    gradients: Array = 0.0
+    a = a + 0.0  # A copy, because the loop writes to it.
     for _ in range(iterations):
-        moved = keep * moved - core.adjoint(term.gradient(u), weights)
-        s = u_below + layer.spread(moved)
-        if away is not None:
-            away = keep * away
-            s = s + away
+        gradients = keep * gradients - core.adjoint(term.gradient(u), weights)
+        s = u_below + layer.spread(gradients)
+        if offset is not None:
+            offset = keep * offset
+            s = s + offset
         a[..., 1:] = activation.phi(s)
         u = layer.forward(a, w)
     return s, a, u
