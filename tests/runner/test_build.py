@@ -164,7 +164,7 @@ class TestModel:
         assert isinstance(last, FenchelClassifier)
         plain: Any = build_model(config(features={"scale": False}))
         assert list(map(type, plain.steps.values())) == [FenchelClassifier]
-        with pytest.raises(ConfigError, match="c: a feature cannot be in scale and in one_hot"):
+        with pytest.raises(ConfigError, match="c: a feature cannot be in both scale and one_hot"):
             build_model(config(features={"one_hot": ["c"], "scale": ["a", "c"]}))
 
     @pytest.mark.parametrize(
