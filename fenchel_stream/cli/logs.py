@@ -68,6 +68,8 @@ def set_up_logs(form: str) -> Callable[[str, int], None]:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # At INFO, Matplotlib tells of its font cache.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     return _log_error if form == "json" else _print_error
 
 

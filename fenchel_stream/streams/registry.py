@@ -214,7 +214,10 @@ def _open(url: str, noun: str, entry: Entry, options: dict[str, Any]) -> Any:
                 f"{noun} {url!r}: unknown option {option!r}; "
                 f"{entry.scheme} takes: {', '.join(names) or 'no options'}"
             )
-    return entry.connector(entry.address, **options)
+    try:
+        return entry.connector(entry.address, **options)
+    except (TypeError, ValueError) as error:  # of a connector in another package
+        raise ConfigError(f"{noun} {url!r}: {error}") from error
 
 
 def _advice(url: str, known: list[str]) -> str:

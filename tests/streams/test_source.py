@@ -67,12 +67,26 @@ def test_scheme_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     source.saved({})
     with source.reading(10) as batches:
         assert list(batches) == []
+
+    def replace_module(text: str) -> None:
+        (tmp_path / "fenchel_other.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "fenchel_other")
+        importlib.invalidate_caches()
+
+    replace_module(
+        "from fenchel_stream.streams import Source\n"
+        "class OtherSource(Source):\n"
+        "    def __init__(self, address):\n"
+        "        self.limit = int(address)\n"
+        "    def batches(self, size, position=None):\n"
+        "        return iter(())\n"
+    )
+    with pytest.raises(ConfigError, match="source 'other:abc': invalid literal for int"):
+        open_source("other:abc")
     info.joinpath("entry_points.txt").write_text(
         "[fenchel_stream.sources]\nother = fenchel_other:Nothing\n"
     )
-    (tmp_path / "fenchel_other.py").write_text("class Nothing:\n    pass\n")
-    monkeypatch.delitem(sys.modules, "fenchel_other")
-    importlib.invalidate_caches()
+    replace_module("class Nothing:\n    pass\n")
     with pytest.raises(ConfigError, match="fenchel_other:Nothing is not a subclass of fenchel_str"):
         open_source("other:a")
 
