@@ -118,8 +118,7 @@ def admitted(
     for use in _uses(tree, kinds):
         if not trust.admits(use):
             raise CheckpointError(
-                f"{use.where} is {use.name}, which a newly built object does not have there: set "
-                "allow_pickle = true if you accept pickle"
+                f"{use.where} is {use.name}, which a newly built object does not have there"
             )
         if use.role != "function":
             names.add(use.name)

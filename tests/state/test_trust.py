@@ -339,7 +339,7 @@ def tuples(s: State, depth: int, width: int = 1) -> list[int]:
 
 
 def a_deep_key(s: State) -> list[int]:
-    return s.a_dict(tuples(s, 300_000), 1)
+    return s.a_dict(tuples(s, 100_000), 1)
 
 
 def deep_keys_one_after_the_other(s: State) -> list[int]:
@@ -356,7 +356,7 @@ def a_key_that_shares_its_parts(s: State) -> list[int]:
 
 
 def a_deep_member_of_a_set(s: State) -> list[int]:
-    return s.add({"kind": "object", "class": "frozenset", "items": [tuples(s, 300_000)]})
+    return s.add({"kind": "object", "class": "frozenset", "items": [tuples(s, 100_000)]})
 
 
 def a_tuple_that_holds_itself(s: State) -> list[int]:
