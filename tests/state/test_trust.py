@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from river import compose, datasets, linear_model, metrics, preprocessing, stats
+from river import compose, datasets, linear_model, metrics, preprocessing
 
 from fenchel_stream import FenchelClassifier
 from fenchel_stream.errors import CheckpointError
@@ -453,8 +453,3 @@ def test_many_containers_that_hold_each_other_end() -> None:
     state = State()
     state.put("StandardScaler", "counts", containers_that_hold_each_other(state))
     state.restored()
-
-
-def test_statistics_are_data() -> None:
-    tree, arrays = pack(stats.Mean())
-    assert restore(stats.Mean(), tree, arrays).get() == 0
