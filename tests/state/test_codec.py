@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from river import compose, feature_extraction, metrics, proba, stats, utils
+from river import compose, datasets, feature_extraction, metrics, proba, stats, utils
 
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state import pack, restore
@@ -472,6 +472,7 @@ def refused() -> dict[str, Any]:
         "a subclass of array": np.ma.zeros(1),
         "an exception": CheckpointError("x"),
         "a member of an enumeration": Colour.RED,
+        "a data set": datasets.Phishing(),
         "a generator of NumPy": np.random.default_rng(0),
         "a function": twice,
         "a class from elsewhere": threading.Thread,
