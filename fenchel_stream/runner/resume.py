@@ -6,7 +6,9 @@ import logging
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, TypedDict
+
+import msgspec
 
 from fenchel_stream.checkpoint import CheckpointInfo, CheckpointStore
 from fenchel_stream.errors import CheckpointError
@@ -15,6 +17,25 @@ from fenchel_stream.runner.outputs import Marks
 from fenchel_stream.streams.source import Position
 
 log = logging.getLogger(__name__)
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Meta(TypedDict, total=False):
+    """What a run stores beside its state, as far as the next run relies on it."""
+
+    identity: dict[str, Any]
+    writer: str
+    records: _Count
+    accepted: _Count
+    rejected: dict[str, _Count]
+    seconds: float
+    position: Any
+    outputs: dict[str, Any]
+
+
+_NEEDED = ("records", "accepted", "seconds", "position", "outputs")
 
 
 class Origin(NamedTuple):
@@ -108,6 +129,7 @@ class RunCheckpoints:
             info = store.verify(start.name)
         if info is None:
             return None
+        _check(info)
         if different := difference(info.meta.get("identity", {}), self.config.identity()):
             raise CheckpointError(
                 f"checkpoint {info.path} was made with {different}: restore the setting, or "
@@ -157,6 +179,8 @@ class RunCheckpoints:
         if self.settings is None or (origin := self.origin()) is None:
             return None
         store, info = origin
+        if missing := [name for name in _NEEDED if name not in info.meta]:
+            raise CheckpointError(f"checkpoint {info.path} lacks {', '.join(missing)} of a run")
         meta = store.load(state, info.name, allow_pickle=self.settings.allow_pickle)
         own = store is self.store
         log.info(
@@ -180,7 +204,17 @@ class RunCheckpoints:
             self.store.save(state, meta, allow_pickle=self.settings.allow_pickle)
 
     def _newest(self) -> CheckpointInfo | None:
-        return None if self.store is None else self.store.latest()
+        newest = None if self.store is None else self.store.latest()
+        if newest is not None:
+            _check(newest)
+        return newest
+
+
+def _check(info: CheckpointInfo) -> None:
+    try:
+        msgspec.convert(info.meta, _Meta)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"checkpoint {info.path} is not that of a run: {error}") from error
 
 
 def _urls(identity: Mapping[str, Any]) -> tuple[Any, Any]:

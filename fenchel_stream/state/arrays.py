@@ -89,8 +89,8 @@ def refuse_shared(arrays: Mapping[str, NDArray[Any]]) -> None:
     for low, high, name in sorted(spans):
         if low < end:
             raise CheckpointError(
-                f"{name} shares memory with {holder}, which only pickle can store: make one of "
-                "them a copy, or set allow_pickle = true if you accept pickle"
+                f"{name} shares memory with {holder}, and would not when it is restored: make one "
+                "of them a copy"
             )
         end, holder = high, name
 

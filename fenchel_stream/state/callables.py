@@ -56,8 +56,7 @@ class Callables(Kind):
     def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         if not isinstance(at.fresh, _TYPES) or _name(at.fresh) != node["name"]:
             raise CheckpointError(
-                f"{node['path']} is {node['name']}, which a newly built object does not have "
-                "there: set allow_pickle = true if you accept pickle"
+                f"{node['path']} is {node['name']}, which a newly built object does not have there"
             )
         return at.fresh
 

@@ -68,8 +68,11 @@ def pack(
     packer = Packer(KINDS, allow)
     tree = packer.run(obj, path)
     arrays = {name: data_of(array) for name, array in packer.arrays.items()}
-    refuse_shared(arrays)
-    _verify(packer, tree, arrays)
+    try:
+        refuse_shared(arrays)
+        _verify(packer, tree, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}: set allow_pickle = true if you accept pickle") from error
     return tree, arrays
 
 
@@ -145,8 +148,7 @@ def _models(packer: Packer, tree: dict[str, Any]) -> Iterator[int]:
         node = tree["nodes"][number]
         if node["kind"] == Callables.tag:
             raise CheckpointError(
-                f"{node['path']} is {node['name']}, which is code and cannot be stored: set "
-                "allow_pickle = true if you accept pickle"
+                f"{node['path']} is {node['name']}, which is code, and only models keep theirs"
             )
         if _is_model(packer.object(number)):
             yield number

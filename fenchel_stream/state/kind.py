@@ -1,6 +1,6 @@
-"""What a kind of object is to the codec, and what each of the two may ask of the other.
+"""The base class of all kinds of objects, and what a kind may ask of the walks that call it.
 
-Read this before you write another `Kind`; the list of them is in `codec`.
+Read this before you write another kind. The list of all kinds is in `codec`.
 """
 
 from __future__ import annotations

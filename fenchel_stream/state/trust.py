@@ -1,11 +1,13 @@
-"""What a stored state may name. Whoever can write a checkpoint chooses its text; not what runs.
+"""Which classes and functions a stored state may name.
 
-An object calls what stands in its attributes, so that a class or a function at the wrong place
-would run code. The fresh object, which the configuration built, says which are at which place:
+Whoever can write a checkpoint can change its text. An object calls what its attributes hold, so a
+class or a function in the wrong attribute would run code. Therefore the fresh object, which the
+configuration built, decides:
 
-- a class as a value, or a function, must be at the same attribute of an object of the same class;
-- where that attribute holds objects, the stored ones are of the same classes;
-- elsewhere there may be objects of classes that the fresh object has anywhere, of the module of
+- A function, or a class that is a value, must be in the same attribute of an object of the same
+  class. Only the standard types, such as ``dict`` and ``float``, may be a value anywhere.
+- An attribute that holds objects may hold only objects of the same classes.
+- Any other place may hold objects of the classes that the fresh object contains, of the module of
   the object that holds them, and of `GROWN`.
 """
 
@@ -41,13 +43,13 @@ GROWN = (
     "river.utils.rolling",
     "river.utils.sorted_window",
 )
-"""Statistics and parts of models that are made while a model learns: modules and classes.
+"""Modules and classes of statistics and of parts that a model makes while it learns.
 
-None of their methods runs what an attribute says in words, or opens a file.
+None of their methods evaluates text or opens a file.
 """
 
 _MOST_VISITS = 100
-"""How many places may hold one container, on average."""
+"""The largest number of places that may hold one container, on average."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,15 @@ class Use:
     Attributes
     ----------
     place
-        The class and the attribute of the nearest object around it that is no plain container.
+        The class and the attribute that hold it. Plain containers between them do not count.
     role
-        ``object`` for the class of an object, ``held`` if a function holds on to it, ``class``
-        for a class that is a value, ``factory`` for one that makes the values of a table,
-        ``function``.
+        ``object`` is the class of an object, ``held`` the class of an object that a function
+        holds, ``class`` a class that is a value, ``factory`` a class that makes the values of a
+        table, ``function`` a function.
     name
-        Of the class or the function.
+        The name of the class or of the function.
     path
-        Where a function is, for messages.
+        The place of a function in the object, for messages.
     """
 
     place: tuple[str, str]
@@ -94,32 +96,31 @@ def admitted(
     kinds: Sequence[Kind],
     allow: tuple[str, ...],
 ) -> frozenset[str]:
-    """Return the names of all classes in a tree.
+    """Return the names of all classes in a tree, if every name in it may be where it is.
 
     Parameters
     ----------
     tree
-        Of the stored object.
+        The tree of the stored object.
     fresh
         The tree of a newly built object of the same configuration.
     kinds
         All kinds of objects.
     allow
-        Packages whose classes may be stored. All classes of those that are not in `ALLOWED` may
-        be anywhere: whoever allowed them vouches for them.
+        Packages whose classes may be stored. The classes of packages that are not in `ALLOWED` may
+        be in any place: the caller vouches for them.
 
     Raises
     ------
     CheckpointError
-        A name is where it must not be; the message says which.
+        A name is in a place where it must not be; the message gives both.
     """
     trust = _Trust(_uses(fresh, kinds), allow)
     names = set()
     for use in _uses(tree, kinds):
         if not trust.admits(use):
             raise CheckpointError(
-                f"{use.where} is {use.name}, which a newly built object does not have there: set "
-                "allow_pickle = true if you accept pickle"
+                f"{use.where} is {use.name}, which a newly built object does not have there"
             )
         if use.role != "function":
             names.add(use.name)
@@ -159,7 +160,7 @@ def _module(name: str) -> str:
 
 
 def _uses(tree: Mapping[str, Any], kinds: Sequence[Kind]) -> Iterator[Use]:
-    """Yield all that `tree` names; a container is looked into once for each place that holds it."""
+    """Yield all that `tree` names. A container is visited once for each place that holds it."""
     nodes, by_tag = tree["nodes"], {kind.tag: kind for kind in kinds}
     todo = [(("", ""), "", tree["root"])]
     visited: set[tuple[int, tuple[str, str]]] = set()

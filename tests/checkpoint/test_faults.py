@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ import pytest
 from river import stats
 
 from fenchel_stream.checkpoint import CheckpointStore
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.checkpoint.manifest import _text, write_manifest
+from fenchel_stream.errors import CheckpointError, ConfigError
 
 FILES = ("arrays.npz", "manifest.json", "model.pkl", "state.json")
 
@@ -133,13 +137,131 @@ class TestDamage:
         assert loaded(store) == 1
         assert save(store, 5).name == "00000002"
 
-    def test_of_all_is_told(self, store: CheckpointStore) -> None:
+    def test_of_all_of_them_is_one_error(self, store: CheckpointStore) -> None:
         for n in (1, 2):
             (save(store, n) / "arrays.npz").write_bytes(b"")
         with pytest.raises(
             CheckpointError, match="no older one is whole: start anew in another dir"
         ):
             loaded(store)
+
+
+def reseal(folder: Path) -> None:
+    """Let the manifest agree with the files, as anybody can who may write there."""
+    body = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").unlink()
+    write_manifest(folder, body["meta"])
+
+
+def compressed(path: Path) -> None:
+    """Replace an array by one of 256 MB, in a few hundred kilobytes."""
+    np.savez_compressed(path, table=np.zeros(2**25))
+
+
+def overlapping(path: Path) -> None:
+    """Let many members of the archive be the same bytes of the file."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        (info,) = archive.infolist()
+        start = archive.start_dir
+    entry = content[start : content.index(b"PK\x05\x06")]
+    assert info.filename.encode() in entry
+    tail = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 99, 99, 99 * len(entry), start, 0)
+    path.write_bytes(content[:start] + 99 * entry + tail)
+
+
+class TestHostileFiles:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "[" * 100_000,
+            "null",
+            '{"nodes": []}',
+            '{"nodes": [{}], "pickled": []}',
+            "9" * 5000,
+        ],
+    )
+    def test_any_text_for_the_state(self, store: CheckpointStore, text: str) -> None:
+        path = save(store, 3)
+        (path / "state.json").write_text(text)
+        reseal(path)
+        with pytest.raises(CheckpointError, match=r"state\.json: its contents are not what was"):
+            store.load({"mean": stats.Mean()})
+
+    @pytest.mark.parametrize("damage", [compressed, overlapping])
+    def test_arrays_take_no_more_memory_than_disk(
+        self, store: CheckpointStore, damage: Callable[[Path], None]
+    ) -> None:
+        path = save(store, 3)
+        damage(path / "arrays.npz")
+        reseal(path)
+        with pytest.raises(CheckpointError, match=r"arrays\.npz: its contents are not what was"):
+            store.load({"mean": stats.Mean()})
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_pipes_and_links_are_not_read(self, store: CheckpointStore, name: str) -> None:
+        path = save(store, 3)
+        (path / name).rename(path.parent / name)
+        os.mkfifo(path / name)
+        with pytest.raises(CheckpointError, match=f"{name}: Is no regular file"):
+            store.verify()
+        (path / name).unlink()
+        for target in ("/dev/zero", path.parent / name):
+            (path / name).symlink_to(target)
+            with pytest.raises(CheckpointError, match=f"{name}: Too many levels of symbolic links"):
+                store.verify()
+            (path / name).unlink()
+        assert len(store.list()) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"created": None},
+            {"created": "x"},
+            {"meta": []},
+            {"versions": [1]},
+            {"versions": {"river": 1}},
+            {"files": {"state.json": 3}},
+            {"files": {"state.json": {"bytes": "3", "sha256": ""}}},
+            {"format": "2"},
+            {"format": None},
+        ],
+    )
+    def test_a_manifest_of_other_types(
+        self, store: CheckpointStore, change: dict[str, Any]
+    ) -> None:
+        path = save(store, 3) / "manifest.json"
+        body = {**json.loads(path.read_text()), **change}
+        del body["sha256"]
+        path.write_bytes(_text(body))
+        with pytest.raises(CheckpointError, match=r"manifest\.json: its contents are not what was"):
+            store.verify()
+        assert [info.size for info in store.list()] == [0]
+
+    def test_records_that_are_no_number(self, store: CheckpointStore) -> None:
+        store.save({"mean": stats.Mean()}, {"records": "many"})
+        assert "records" not in str(store.list()[0])
+
+    def test_what_a_user_keeps_beside_the_checkpoints_stays(self, tmp_path: Path) -> None:
+        for name in (".new-project", ".old-photos"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "20261127").write_text("a log of that day")
+        (tmp_path / "champion").symlink_to("../elsewhere/00000001")
+        with CheckpointStore(tmp_path) as store:
+            assert save(store, 1).name == "00000001"
+            assert store.aliases() == {}
+            with pytest.raises(ConfigError, match="champion is no alias"):
+                store.alias("champion")
+        assert {path.name for path in tmp_path.iterdir()} == {
+            ".lock",
+            ".new-project",
+            ".old-photos",
+            "00000001",
+            "20261127",
+            "champion",
+        }
 
 
 @contextmanager

@@ -143,15 +143,15 @@ class TestDirectory:
             assert shown.split()[0] == described["sha256"]
             assert (path / name).stat().st_size == described["bytes"]
 
-    def test_is_told_in_one_line_each(self, store: CheckpointStore) -> None:
+    def test_shows_each_checkpoint_in_one_line(self, store: CheckpointStore) -> None:
         store.save({"mean": mean_of(1)}, {"records": 12345})
         store.save({"mean": mean_of(1)}, {})
         (store.directory / "00000002" / "manifest.json").write_text("{}")
-        told = [str(info) for info in store.list()]
+        lines = [str(info) for info in store.list()]
         assert re.fullmatch(
-            r"00000001  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC  12,345 records  \d+ bytes", told[0]
+            r"00000001  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC  12,345 records  \d+ bytes", lines[0]
         )
-        assert told[1] == "00000002  damaged: manifest.json: its contents are not what was written"
+        assert lines[1] == "00000002  damaged: manifest.json: its contents are not what was written"
 
     def test_that_is_empty_or_missing(self, tmp_path: Path) -> None:
         store = CheckpointStore(tmp_path / "none")
@@ -357,11 +357,11 @@ class TestExport:
 
     def test_overwrites_nothing(self, store: CheckpointStore, tmp_path: Path) -> None:
         store.save({"mean": mean_of(5)}, {})
-        there = tmp_path / "model.tar"
-        there.write_text("mine")
+        file = tmp_path / "model.tar"
+        file.write_text("of the user")
         with pytest.raises(CheckpointError, match=r"model\.tar cannot be written: File exists"):
-            store.export(None, there)
-        assert there.read_text() == "mine"
+            store.export(None, file)
+        assert file.read_text() == "of the user"
 
     def test_of_a_damaged_one_is_refused(self, store: CheckpointStore, tmp_path: Path) -> None:
         (store.save({"mean": mean_of(5)}, {}) / "state.json").write_text("{}")
