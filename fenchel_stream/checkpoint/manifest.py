@@ -135,10 +135,11 @@ def read_manifest(folder: Path) -> Manifest:
     if not whole:
         raise CheckpointError(f"{NAME}: its contents are not what was written")
     writer = body["versions"].get("fenchel-stream") if "versions" in body else None
+    age = "an earlier" if body["format"] < FORMAT else "a later"
     raise UnknownFormatError(
-        f"{NAME}: format {str(body['format'])[:20]}, written by fenchel-stream "
-        f"{writer or 'of an unknown version'}, and this version reads format {FORMAT}: go on with "
-        "the version that wrote it, or choose another directory to start anew"
+        f"{NAME}: format {str(body['format'])[:20]}, of {age} state of fenchel-stream "
+        f"{writer or '(unknown)'}, and this one reads format {FORMAT}: go on with the one that "
+        "wrote it, or choose another directory to start anew"
     )
 
 

@@ -65,9 +65,10 @@ def is_tensor(x: Any) -> bool:
     """Return whether `x` is a tensor of PyTorch, without importing PyTorch."""
     if type(x) is np.ndarray:  # The common case, in a sixth of the time of the check below.
         return False
-    # Before PyTorch is imported, no value can be a tensor.
-    torch: Any = sys.modules.get("torch")
-    return torch is not None and isinstance(x, torch.Tensor)
+    # Before PyTorch is imported, no value can be a tensor. While another thread imports it, the
+    # module has no such name yet.
+    tensor: Any = getattr(sys.modules.get("torch"), "Tensor", None)
+    return tensor is not None and isinstance(x, tensor)
 
 
 def namespace(x: Array) -> Any:

@@ -28,11 +28,9 @@ class Arrays(Kind):
     def holds(self, obj: Any, allow: tuple[str, ...]) -> bool:
         if type(obj) is np.ndarray:
             return is_plain(obj.dtype) or obj.dtype.kind in "SU"
-        torch = sys.modules.get("torch")  # only then can a value be one of its
         return (
-            torch is not None
-            and type(obj) is torch.Tensor
-            and obj.layout is torch.strided
+            type(obj) is _tensor_class()
+            and obj.layout is import_torch().strided
             and not (obj.requires_grad or obj.is_conj() or obj.is_neg() or obj.is_quantized)
         )
 
@@ -108,13 +106,21 @@ def array_name(path: str) -> str:
 
 def is_array(obj: object) -> bool:
     """Say whether `obj` is an array or a tensor, of any kind."""
-    torch = sys.modules.get("torch")
-    return isinstance(obj, np.ndarray) or (torch is not None and isinstance(obj, torch.Tensor))
+    tensor = _tensor_class()
+    return isinstance(obj, np.ndarray) or (tensor is not None and isinstance(obj, tensor))
 
 
 def is_plain(dtype: np.dtype[Any]) -> bool:
     """Say whether values of a NumPy type are their bytes."""
     return dtype.kind in "biufcmM"
+
+
+def _tensor_class() -> Any:
+    """Return the class of tensors, None before torch is imported: then no value can be a tensor.
+
+    While another thread imports torch, the module has no such name yet.
+    """
+    return getattr(sys.modules.get("torch"), "Tensor", None)
 
 
 def import_torch() -> Any:
@@ -132,6 +138,12 @@ def import_torch() -> Any:
             "the state holds tensors of torch, which is not installed: "
             "pip install 'fenchel-stream[torch]'"
         ) from error
+
+
+def is_device(value: Any) -> bool:
+    """Say whether a value names a device: a text, or one of torch's own."""
+    cls = type(value)
+    return cls is str or (cls.__module__, cls.__name__) == ("torch", "device")
 
 
 def torch_name(value: Any) -> str:

@@ -9,6 +9,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from fenchel_stream.errors import CheckpointError
+from fenchel_stream.state.arrays import is_device
 from fenchel_stream.state.atoms import class_of_atom, unpack_atom
 from fenchel_stream.state.classes import (
     STANDARD,
@@ -103,7 +104,7 @@ class Objects(Kind):
             name: _function_of(obj, value) if is_own_function(value) else restoring.value(value)
             for name, value in node.get("attributes", {}).items()
         }
-        if at.device is not None and state.get("device") is not None:
+        if at.device is not None and is_device(state.get("device")):
             state["device"] = type(state["device"])(at.device)
         cls: Any = type(obj)
         if state or STANDARD.get(cls.__name__) is not cls:

@@ -206,7 +206,10 @@ def _find(url: str, group: str, base: type) -> Entry:
 
 def _open(url: str, noun: str, entry: Entry, options: dict[str, Any]) -> Any:
     """Call the class of a connector, after a check of the names of its options."""
-    _, *parameters = inspect.signature(entry.connector).parameters.values()
+    own = list(inspect.signature(entry.connector).parameters.values())
+    if not own:
+        raise ConfigError(f"{noun} {url!r}: {entry.connector.__name__}() takes no address")
+    _, *parameters = own
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     for option in options:
         if option not in names and len(names) == len(parameters):

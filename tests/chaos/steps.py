@@ -33,7 +33,7 @@ WATCHED = (
         str(Path(package.__path__[0], name))
         for package, names in (
             (fenchel_stream, ("checkpoint/store.py", "checkpoint/disk.py", "checkpoint/manifest.py",
-                              "checkpoint/contents.py", "runner/learner.py", "runner/resume.py",
+                              "checkpoint/contents.py", "checkpoint/numbered.py", "runner/learner.py", "runner/resume.py",
                               "runner/outputs.py")),
             (fenchel_connectors, ("jsonl_sink.py", "kafka/source.py", "kafka/reader.py")),
         )
@@ -121,6 +121,8 @@ def at_every_step(
         with start(whole, url, command=record, **changes) as process:
             assert process.wait() == 0, process.err.read_text()
         steps = json.loads((folder / "steps").read_text())
+        files = {step.partition(".")[0] for step in steps}
+        assert {"store", "disk", "manifest", "contents", "numbered"} <= files, "lines have moved"
         wrong: list[str] = []
         chosen = range(share, len(steps), SHARES)
         for step in tqdm(chosen, unit=" deaths"):

@@ -229,10 +229,10 @@ class TestLoading:
         with monkeypatch.context() as patch:
             patch.setattr("fenchel_stream.checkpoint.manifest.FORMAT", number)
             path = store.save({"mean": mean_of(1)}, {})
-        own = metadata.version("fenchel-stream")
+        own, age = metadata.version("fenchel-stream"), "an earlier" if number == 1 else "a later"
         message = (
-            f"checkpoint {path}: manifest.json: format {number}, written by fenchel-stream {own}, "
-            "and this version reads format 2: go on with the version that wrote it, or choose "
+            f"checkpoint {path}: manifest.json: format {number}, of {age} state of fenchel-stream "
+            f"{own}, and this one reads format 2: go on with the one that wrote it, or choose "
             "another directory to start anew"
         )
         for refused in (store.latest, store.verify, lambda: store.load({"mean": stats.Mean()})):
@@ -240,7 +240,7 @@ class TestLoading:
                 refused()
             assert str(error.value) == message
         (info,) = store.list()
-        assert str(info).startswith(f"00000001  manifest.json: format {number}, written by")
+        assert str(info).startswith(f"00000001  manifest.json: format {number}, of {age}")
 
 
 class TestSaving:

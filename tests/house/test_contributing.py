@@ -52,7 +52,7 @@ def test_its_source_resumes(guide: Guide) -> None:
     source = guide["CountSource"]("7")
     assert isinstance(source, Source)
     whole = list(source.batches(3))
-    assert [batch.rows["n"].to_list() for batch in whole] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [batch.rows["last"].to_list() for batch in whole] == [[0, 1, 2], [3, 4, 5], [6]]
     (*_, last) = source.batches(3, json.loads(json.dumps(whole[1].position)))
     assert last.rows.equals(whole[2].rows)
     assert last.where == whole[2].where == ["count:6"]

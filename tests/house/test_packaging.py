@@ -67,6 +67,31 @@ def test_the_constraints_pin_every_installed_version(root: Path) -> None:
     assert {name: pinned.get(name) for name in versions} == versions
 
 
+def test_a_pin_is_a_name_and_a_version(root: Path) -> None:
+    """No local build, address or path, which other machines would not have."""
+    lines = (root / "constraints.txt").read_text().splitlines()
+    pins = [line.partition(";")[0].strip() for line in lines if line and line[0] != "#"]
+    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin)] == []
+
+
+def test_the_image_copies_what_exists_and_does_not_run_as_root(root: Path) -> None:
+    steps = (root / "Dockerfile").read_text().splitlines()
+    copied = [
+        name
+        for step in steps
+        if step.startswith("COPY") and "--from" not in step
+        for name in step.split()[1:-1]
+    ]
+    kept = {
+        line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert set(copied) == kept
+    assert [name for name in copied if not (root / name).exists()] == []
+    users = [step.split()[1] for step in steps if step.startswith("USER")]
+    assert users
+    assert users[-1] not in {"root", "0"}
+
+
 def test_every_package_that_is_imported_is_required(root: Path) -> None:
     pattern = re.compile(r"^ *(?:from|import) (\w+)", re.MULTILINE)
     sources = [*root.glob("fenchel_stream/**/*.py"), *root.glob("connectors/**/*.py")]

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from fenchel_stream.errors import ConfigError
+from fenchel_connectors.monitoring.prometheus import PrometheusExporter
+from fenchel_stream.cli.parser import EXIT_CODES
+from fenchel_stream.errors import ConfigError, FenchelStreamError
 from tests.house.pages import ROOT, run_page
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 # Sphinx checks the links of docs/.
+OPERATING = ROOT / "docs/operating.md"
+SUFFIX = {"counter": "_total", "info": "_info"}
 LINKING = [*ROOT.glob("*.md"), *ROOT.glob("examples/**/*.md")]
 
 
@@ -40,6 +44,57 @@ def test_its_links_lead_somewhere(page: Path) -> None:
                 titles = re.findall(r"^#+ (.*)", place.read_text(), re.MULTILINE)
                 anchors = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in titles}
                 assert anchor in anchors, link
+
+
+def first_cells(page: Path, head: str) -> list[str]:
+    """Return the first cell of each row of the table whose first line is `head`."""
+    _, _, rest = page.read_text().partition(f"\n{head}\n")
+    return [line.split("|")[1].strip() for line in rest.partition("\n\n")[0].splitlines()[1:]]
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    stated = {int(code) for code in first_cells(OPERATING, "| code | meaning |")}
+    own = {FenchelStreamError.exit_code}
+    own.update(error.exit_code for error in FenchelStreamError.__subclasses__())
+    assert stated == own | {0, 130}
+    assert stated == {int(code) for code in re.findall(r"\d+", EXIT_CODES)}
+
+
+def test_the_metrics_are_those_that_are_served() -> None:
+    stated = {
+        name
+        for cell in first_cells(OPERATING, "| name | what |")
+        for name in re.findall(r"`(\w+)[`{]", cell)
+    }
+    with PrometheusExporter(port=0) as exporter:
+        served = {
+            sample.name.removeprefix("fenchel_stream_").removesuffix("_created")
+            for metric in exporter.registry.collect()
+            for sample in metric.samples
+        }
+        names = {
+            f"{metric.name}{SUFFIX.get(metric.type, '')}".removeprefix("fenchel_stream_")
+            for metric in exporter.registry.collect()
+        }
+    assert stated == names
+    (promql,) = re.findall(r"```promql\n(.*?)```", OPERATING.read_text(), re.DOTALL)
+    assert set(re.findall(r"fenchel_stream_(\w+)", promql)) <= served
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    text, results = (ROOT / "README.md").read_text(), ROOT / "examples/benchmarks/results"
+    _, real_streams, _ = (results / "suite.md").read_text().split("\n\n", 2)
+    assert real_streams in text
+    speeds = [line.split("|")[-2] for line in (results / "rows.md").read_text().splitlines()]
+    rows = [int(speed.replace(",", "")) for speed in speeds if speed.strip()[0].isdigit()]
+    stated = re.search(
+        r"learns: ([\d,]+) that are predicted and\s+learnt one by one, or ([\d,]+)", text
+    )
+    assert stated is not None
+    assert [int(n.replace(",", "")) for n in stated.groups()] == [
+        round(rows[0], -2),
+        round(rows[4], -2),
+    ]
 
 
 def fence(language: str, code: str, comment: str = "") -> str:

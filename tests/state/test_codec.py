@@ -565,3 +565,7 @@ class TestFilesThatSomebodyElseWrote:
         owner = {"kind": "array", "numpy": "<f8", "shape": [1], "data": "a"}
         with pytest.raises(CheckpointError):
             restore(None, {"root": [0], "nodes": [node, owner]}, {"a": np.zeros(1)})
+
+
+def test_a_number_called_device_stays_a_number() -> None:
+    assert through_json(Thing(device=7), Thing(device=0)).device == 7

@@ -7,18 +7,20 @@ import json
 import pickle
 from base64 import b64encode
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from river import compose, datasets, linear_model, metrics, preprocessing
+from river import compose, datasets, linear_model, metrics, preprocessing, stats
 
 from fenchel_stream import FenchelClassifier
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.evaluation.prequential import Prequential
 from fenchel_stream.state import pack, restore, trust
+from fenchel_stream.state.classes import STATELESS
 
 REFUSED = "which a newly built object does not have there"
 
@@ -298,6 +300,24 @@ class Exploit:
 
     def __reduce__(self) -> Any:
         return CALLS.append, ("unpickled",)
+
+
+def test_an_object_in_the_place_of_a_device_is_not_constructed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    s = State()
+    s.put("LiftedNetwork", "device", s.an_object("river.stats.shift:Shift", amount=1))
+    calls: list[Any] = []
+    monkeypatch.setattr(stats.Shift, "__init__", lambda *arguments: calls.append(arguments))
+    s.restored()
+    assert calls == []
+
+
+@pytest.mark.parametrize("name", [*trust.GROWN, *STATELESS])
+def test_what_is_named_exists(name: str) -> None:
+    module, _, cls = name.partition(":")
+    loaded = import_module(module)
+    assert not cls or isinstance(getattr(loaded, cls), type)
 
 
 def test_a_gadget_works_where_every_name_is_believed(
