@@ -69,7 +69,7 @@ def test_missing_values(value: Any) -> None:
         {},
         timedelta(1),
         np.timedelta64(1, "s"),
-        object(),
+        pytest.param(object(), id="object"),
     ],
     ids=repr,
 )
