@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fenchel_connectors.secrets import Secrets
 from fenchel_stream.errors import ConfigError
 
 DEFAULTS: dict[str, Any] = {
@@ -29,8 +28,6 @@ _INSTEAD = {
     "key_deserializer": "keys stay bytes",
     "value_deserializer": "decoder in [source.options] names a function",
 }
-_SECRET = re.compile("password|secret|token", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class ClientOptions:
@@ -61,8 +58,8 @@ class ClientOptions:
     """
 
     def __init__(self, table: Mapping[str, Any], servers: str) -> None:
-        self._secrets: set[str] = set()
-        values = dict(self._resolve(key, value) for key, value in table.items())
+        self._secrets = Secrets("kafka")
+        values = self._secrets.resolve(table)
         for key in values.keys() & _INSTEAD.keys():
             raise ConfigError(f"kafka.{key} cannot be set: {_INSTEAD[key]}")
         if servers and "bootstrap_servers" in values:
@@ -97,30 +94,7 @@ class ClientOptions:
 
     def scrub(self, text: object) -> str:
         """Return a text without the secrets."""
-        clean = str(text)
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            clean = clean.replace(secret, "***")
-        return clean
-
-    def _resolve(self, key: str, value: Any) -> tuple[str, Any]:
-        secret = _SECRET.search(key) is not None
-        if isinstance(value, str) and key.endswith("_file"):
-            key, value, secret = key.removesuffix("_file"), _read(key, value), True
-        elif isinstance(value, str) and _VARIABLE.search(value):
-            secret = True
-            value = _VARIABLE.sub(lambda found: self._variable(key, found[1]), value)
-        if secret and isinstance(value, str) and value:
-            self._secrets.add(value)
-        return key, value
-
-    def _variable(self, key: str, name: str) -> str:
-        try:
-            value = os.environ[name]
-        except KeyError:
-            raise ConfigError(f"kafka.{key}: the variable {name} is not set") from None
-        if value:
-            self._secrets.add(value)
-        return value
+        return self._secrets.scrub(text)
 
 
 def split_address(address: str) -> tuple[str, str]:
@@ -149,10 +123,3 @@ def _quieten() -> None:
     """Keep the client's log above DEBUG, where it writes down passwords, whatever the root's is."""
     logger = logging.getLogger("kafka")
     logger.setLevel(max(logger.level, logging.WARNING))
-
-
-def _read(key: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"kafka.{key}: {path}: {error}") from error

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from math import inf
 from typing import Any
 
 import polars as pl
 
+from fenchel_connectors.formats import choose_format
 from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.order import InOrder
 from fenchel_connectors.kafka.reader import Place, Reader
 from fenchel_connectors.kafka.rows import Rows
 from fenchel_connectors.kafka.topic import Topic, find_topic
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.streams.registry import find_function
 from fenchel_stream.streams.source import Batch, Position
 
 TICK = 0.5
@@ -59,7 +60,12 @@ class KafkaSource:
         that a run that was killed ends with the same bits as one that was not. Every batch is
         full then, whatever `max_age` says, and a partition that gets nothing holds up the others.
     decoder
-        ``module:function`` that makes a dict of the bytes of a value.
+        The format of values that are no JSON objects: ``"avro"``, ``"protobuf"`` or
+        ``"json_schema"`` in the wire format of schema registries, or ``module:function`` that makes
+        a dict of the bytes of a value.
+    registry
+        The address of the schema registry, or a table of it and of what it asks for, see
+        `Registry`. While it is away, records wait.
     key, timestamp
         Columns for a record's key, as text, and its time, in milliseconds since 1970.
     headers
@@ -97,6 +103,7 @@ class KafkaSource:
         max_age: float = 1.0,
         deterministic: bool = False,
         decoder: str | None = None,
+        registry: str | Mapping[str, Any] | None = None,
         key: str | None = None,
         timestamp: str | None = None,
         headers: Sequence[str] = (),
@@ -117,7 +124,7 @@ class KafkaSource:
         self.max_age = max_age
         self.deterministic = deterministic
         self.rows = Rows(
-            None if decoder is None else find_function(decoder, "decoder"),
+            choose_format(decoder, registry),
             key=key,
             timestamp=timestamp,
             headers=headers,
@@ -130,14 +137,20 @@ class KafkaSource:
         Raises
         ------
         ConfigError
-            No broker answers, or the topic or a partition is not there.
+            No broker answers, the topic or a partition is not there, or the schema registry does
+            not answer or refuses to.
         CheckpointError
             `position` is of another topic, or of partitions that are not read now.
         DataError
             The next record is no longer there.
         """
         topic = find_topic(self.name, self.client)
-        with Reader(self.name, self._offsets(topic, position), self.client, self.reset) as reader:
+        offsets = self._offsets(topic, position)
+        self.rows.begin(fresh=position is None)
+        with (
+            closing(self.rows),
+            Reader(self.name, offsets, self.client, self.reset) as reader,
+        ):
             self._reader = reader
             arrivals = InOrder(reader) if self.deterministic else reader
             max_age = inf if self.deterministic else self.max_age
@@ -149,13 +162,15 @@ class KafkaSource:
                 last = {**last, "start": self.start}  # until something was read
             yield Batch(pl.DataFrame(), [], last)
             while True:
-                new = arrivals.poll(size - len(held))
+                # A full batch waits where its schemas cannot be had.
+                new = arrivals.poll(size - len(held)) if len(held) < size else []
                 now = time.monotonic()
                 if new:
                     since = since if held else now
                     held += new
                     nap = NAPS[0]
-                if held and (len(held) == size or now - since >= max_age):
+                due = held and (len(held) == size or now - since >= max_age)
+                if due and self.rows.ready(held):
                     last = _position(topic, arrivals.offsets)
                     yield self.rows.batch(held, last)
                     held, quiet = [], time.monotonic()
