@@ -88,7 +88,8 @@ def _descriptor(file: FileDescriptor, path: list[int]) -> Descriptor:
         if number >= len(types):
             raise ValueError(f"it names message type {path}, and {file.name} has none such")
         descriptor = types[number]
-        types = list(descriptor.nested_types)
+        # The text of a schema does not have the types that the compiler makes of maps.
+        types = [one for one in descriptor.nested_types if not one.GetOptions().map_entry]
         if depth == len(path) - 1:
             return descriptor
     raise ValueError("the path to the type of the message is empty")

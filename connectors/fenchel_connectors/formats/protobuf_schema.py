@@ -66,8 +66,8 @@ def compiled(schema: Schema) -> FileDescriptor:
         except subprocess.TimeoutExpired:
             raise UnusableSchemaError(f"does not compile within {PATIENCE:g} s") from None
         if done.returncode:
-            words = " ".join(done.stderr.replace(f"{folder}/", "").split())
-            raise UnusableSchemaError(f"does not compile: {words.replace(f'{MAIN}:', 'line ')[:500]}")
+            words = done.stderr.replace(f"{folder}/", "").replace(f"{MAIN}:", "line ")
+            raise UnusableSchemaError(f"does not compile: {' '.join(words.split())[:500]}")
         descriptors = FileDescriptorSet.FromString(output.read_bytes())
     pool = DescriptorPool()
     try:

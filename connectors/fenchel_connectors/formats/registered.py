@@ -38,6 +38,7 @@ class RegisteredFormat(Format):
     - ``unknown_schema``: the registry has no schema of its number,
     - ``unusable_schema``: the schema is not valid, or refers to one that is not there,
     - ``undecodable``: the bytes do not fit the schema,
+    - ``too_deep``: nested more than some hundred times,
     - ``non_object``: it is a number, a text or a list and no record,
     - ``oversized``: longer than 16 MiB.
 
@@ -101,6 +102,8 @@ class RegisteredFormat(Format):
             row = parser(value[HEADER:])
         except RejectedError as error:
             return {}, error.reason, f"schema {number}: {error.detail}"
+        except RecursionError:
+            return {}, "too_deep", f"nested too deeply, by schema {number}, to be read"
         except Exception as error:  # noqa: BLE001 - the bytes may be any
             words = str(error) or type(error).__name__
             return {}, "undecodable", f"does not fit schema {number}: {words}"

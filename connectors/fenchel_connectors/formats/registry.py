@@ -185,7 +185,7 @@ class Registry:
             answer = json.loads(content) if len(content) <= LARGEST else None
         except (ValueError, RecursionError):
             answer = None
-        return answer if isinstance(answer, dict) else {"schema": answer}
+        return answer if isinstance(answer, dict) else {}
 
     def _refuse(self, path: str, error: HTTPError) -> None:
         """Raise what an answer that is no success means."""
