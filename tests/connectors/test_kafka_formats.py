@@ -111,10 +111,10 @@ class TestAway:
         old, new = server.register(SCHEMA), server.register(SCHEMA)
         numbers = [old] * 20 + [new] * 20
         broker.send(topic, [avro(n, SCHEMA, one) for n, one in zip(numbers, made, strict=True)])
-        make = lambda: source(broker, topic, **options(server), deterministic=deterministic)  # noqa: E731
-        whole = take(make(), 40)
+        every = options(server, deterministic=deterministic)
+        whole = take(source(broker, topic, **every), 40)
         found: list[Batch] = []
-        with closing(make().batches(10)) as batches:  # type: ignore[type-var]
+        with closing(source(broker, topic, **every).batches(10)) as batches:  # type: ignore[type-var]
             while len(found) < 2:
                 batch = next(batches)
                 found += [batch] if batch.where else []
@@ -139,7 +139,7 @@ class TestAway:
         old, new = server.register(SCHEMA), server.register(SCHEMA)
         broker.send(topic, [avro(old, SCHEMA, one) for one in made[:20]])
         url = f"kafka://{broker.bootstrap}/{topic}"
-        tables = {"source": {"options": options(server)}}
+        tables: dict[str, Any] = {"source": {"options": options(server)}}
         with start(tmp_path / "cut", url, **tables) as process:
             process.checkpoint_after(20)
             server.stop()

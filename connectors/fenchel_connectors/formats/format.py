@@ -53,6 +53,11 @@ class Format(ABC):
         """
         return True
 
+    @property
+    def outage_seconds(self) -> float:
+        """For how long `ready` has waited for a server that is away; 0 while it does not."""
+        return 0.0
+
     @abstractmethod
     def decode_all(self, values: Sequence[bytes]) -> list[dict[str, Any]]:
         """Return the rows if that can be done at once, and an empty list otherwise.

@@ -76,6 +76,10 @@ class RegisteredFormat(Format):
         headers = {value[:HEADER] for value in values if value is not None and _has_header(value)}
         return self.schemas.ready(headers)
 
+    @property
+    def outage_seconds(self) -> float:
+        return self.schemas.outage_seconds
+
     def close(self) -> None:
         self.schemas.close()
 

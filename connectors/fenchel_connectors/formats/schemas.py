@@ -61,6 +61,13 @@ class Schemas:
         self._thread: Thread | None = None
         self._stop = Event()
         self._error: BaseException | None = None
+        self._away_since: float | None = None
+
+    @property
+    def outage_seconds(self) -> float:
+        """For how long the registry has not answered; 0 while it does."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def ready(self, headers: Iterable[bytes]) -> bool:
         """Return at once whether all headers are in `parsers`; if not, fetch what is missing.
@@ -97,50 +104,54 @@ class Schemas:
             del self._asked[header], self.parsers[header]
 
     def _fetch(self, headers: Iterable[bytes], stop: Event) -> None:
+        unknown: list[bytes] = []
         try:
             for header in headers:
                 number = int.from_bytes(header[1:HEADER])
                 try:
                     schema = self._wait_for(number, stop)
-                except UnknownSchemaError as error:
-                    self._asked[header] = time.monotonic()
-                    self.parsers[header] = Fault("unknown_schema", str(error))
-                    continue
-                if schema is None:
-                    return
-                try:
+                    if schema is None:
+                        return
                     self.parsers[header] = self._parser(schema)
+                except UnknownSchemaError as error:
+                    unknown.append(header)
+                    self.parsers[header] = Fault("unknown_schema", str(error))
                 except UnusableSchemaError as error:
                     self.parsers[header] = Fault("unusable_schema", f"schema {number}: {error}")
         except BaseException as error:  # noqa: BLE001 - it is raised where the rows are wanted
             if not stop.is_set():
                 self._error = error
+        finally:
+            # The time is that of the last answer: else those of a long round would be asked for
+            # again before any of them is used.
+            self._asked |= dict.fromkeys(unknown, time.monotonic())
 
     def _wait_for(self, number: int, stop: Event) -> Schema | None:
-        """Return the schema, however long the registry is away; None if that takes too long."""
-        since: float | None = None
+        """Return the schema, however long the registry is away; None once it has to `stop`."""
         pause, longest = PAUSES
         while not stop.is_set():
             try:
                 schema = self.registry.schema(number)
             except AwayError as error:
-                if since is None:
-                    since = time.monotonic()
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
                     log.warning("%s; schema %d is asked for until it does", error, number)
                 stop.wait(pause)
                 pause = min(2 * pause, longest)
-                continue
             except UnknownSchemaError:
-                self._returned(since)
+                self._returned()
                 raise
-            self._returned(since)
-            return schema
+            else:
+                self._returned()
+                return schema
+        self._away_since = None
         return None
 
-    def _returned(self, since: float | None) -> None:
-        if since is not None:
+    def _returned(self) -> None:
+        if self._away_since is not None:
             log.warning(
                 "schema registry %s answers again, after %.0f s",
                 self.registry.url,
-                time.monotonic() - since,
+                self.outage_seconds,
             )
+            self._away_since = None

@@ -63,6 +63,11 @@ class Rows:
         """Return at once whether `batch` can be made of the records now."""
         return self.format.ready([record.value for record in records])
 
+    @property
+    def outage_seconds(self) -> float:
+        """For how long records wait for a server that is away; 0 while it answers."""
+        return self.format.outage_seconds
+
     def close(self) -> None:
         """Let go of what `ready` has begun."""
         self.format.close()

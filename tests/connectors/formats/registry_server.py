@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,8 @@ class RegistryServer:
         How often each path was asked for.
     broken
         The status that every answer has; None for the right one.
+    delay
+        Seconds until an answer.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class RegistryServer:
         self.certificate = certificate
         self.asked: Counter[str] = Counter()
         self.broken: int | None = None
+        self.delay = 0.0
         self._answers: dict[str, Any] = {"/schemas/types": ["AVRO", "JSON", "PROTOBUF"]}
         self._ids = iter(range(1, 1_000_000))
         self._server: ThreadingHTTPServer | None = None
@@ -97,6 +101,7 @@ class RegistryServer:
 
     def answer(self, path: str, authorization: str | None) -> tuple[int, Any]:
         """Return status and body for a request."""
+        time.sleep(self.delay)
         path = unquote(path)
         self.asked[path] += 1
         if self.broken is not None:

@@ -182,7 +182,7 @@ class TestBad:
         assert fault(form, framed(number, b"\x02" * 1_000_000 + b"\0"))[0] == "too_deep"
 
     def test_schemas_nested_without_end(self, server: RegistryServer, form: AvroFormat) -> None:
-        chain = [record("N0", [("a", "long")])]
+        chain: list[Any] = [record("N0", [("a", "long")])]
         chain += [record(f"N{n}", [("next", f"N{n - 1}")]) for n in range(1, 20_000)]
         number = server.register(chain)
         assert fault(form, framed(number, b"\xbe\xb8\x02\x02"))[0] == "too_deep"
@@ -284,7 +284,10 @@ def test_any_record_is_the_row_that_json_would_have_given(
 @given(body=st.binary(max_size=40))
 def test_any_bytes_are_a_row_or_have_a_fault(server: RegistryServer, body: bytes) -> None:
     kinds = [kind for kind, _, _ in LOGICAL.values()]
-    fields = [("n", ["null", "double"]), ("s", {"type": "array", "items": "string"})]
+    fields: list[tuple[str, Any]] = [
+        ("n", ["null", "double"]),
+        ("s", {"type": "array", "items": "string"}),
+    ]
     fields += [(f"l{n}", ["null", kind]) for n, kind in enumerate(kinds)]
     number = server.register(record("R", fields))
     form = AvroFormat(Registry(server.url))

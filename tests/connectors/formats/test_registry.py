@@ -146,6 +146,18 @@ def test_a_number_that_is_not_known_may_be_later(
     assert row(form, value) == {"a": 7}
 
 
+def test_many_numbers_that_are_not_known(
+    server: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking for all of them takes longer than the answer for the first one counts."""
+    monkeypatch.setattr(schemas, "UNKNOWN_FOR", 0.3)
+    server.delay = 0.05
+    form = AvroFormat(Registry(server.url))
+    values = [framed(number, b"") for number in range(100, 110)]
+    assert [reason for _, reason, _ in decode(form, *values)] == ["unknown_schema"] * 10
+    assert set(server.asked.values()) == {1}
+
+
 def test_none_at_the_first_start_is_an_error_and_later_none() -> None:
     server = RegistryServer()  # it does not run
     form = AvroFormat(Registry(server.url))
@@ -176,12 +188,14 @@ def test_one_that_goes_away_is_waited_for(
             assert not form.ready([first, second])
             assert time.monotonic() - begin < 0.3
             time.sleep(0.01)
+        assert 0.3 < form.outage_seconds < 5
         assert len(caplog.messages) == 1
         assert "schema 2 is asked for until it does" in caplog.messages[0]
         if status is None:
             server.start()
         server.broken = None
         assert row(form, second) == {"a": 1}
+    assert form.outage_seconds == 0
     assert len(caplog.messages) == 2
     assert "answers again, after" in caplog.messages[1]
 
