@@ -2,9 +2,9 @@ r"""Rows per second from a topic to a frame, by the format and the compression o
 
 Ten numbers and a class in each record, batches of 128, one partition. A pass fetches, unpacks and
 decodes all records of a topic and makes frames of them; nothing is learnt. The passes take turns;
-each figure is of the best one. The second table has what becomes of bad records.
+each figure is of the best one. The last column has what becomes of bad values.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0 python -m examples.benchmarks.formats
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.formats
 
 A broker from PyPI and a schema registry are started on loopback. The figures are rows per second
 of CPU, the client's own thread included: they depend less than those of the clock on who else is
@@ -192,11 +192,11 @@ def _report(
     return f"""# Formats and compressions of a topic
 
 {options.rows:,} records of {FEATURES} numbers and a class, batches of {BATCH}, from the broker to
-frames; rows per second of CPU on one core, the best of {PASSES} passes, {options.broker} as the
+frames; rows per second of CPU, the best of {PASSES} passes, {options.broker} as the
 broker, {time.strftime("%Y-%m-%d")}, {options.machine}. "-": the library of the compression is not
 installed. The last column says how bad values are set aside: {", ".join(BAD)}.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0 python -m examples.benchmarks.formats
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m examples.benchmarks.formats
 
 | format | {" | ".join(CODECS)} | bad values |
 | --- |{" ---: |" * len(CODECS)} --- |

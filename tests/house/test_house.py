@@ -142,7 +142,10 @@ def test_every_package_that_is_imported_is_required(root: Path) -> None:
     stated = [Requirement(line) for line in distribution(NAME).requires or []]
     extras = ("", "avro", "json-schema", "plots", "protobuf")
     shipped = [
-        r for r in stated if r.marker is None or any(r.marker.evaluate({"extra": e}) for e in extras)
+        requirement
+        for requirement in stated
+        if (marker := requirement.marker) is None
+        or any(marker.evaluate({"extra": extra}) for extra in extras)
     ]
     assert needed <= {canonicalize_name(requirement.name) for requirement in shipped}
 
