@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from examples.benchmarks.stages import Stages
-from fenchel_connectors.kafka import rows
+from fenchel_connectors.formats.plain_json import PlainJson
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.reader import Reader
 from fenchel_connectors.kafka.rows import Rows
@@ -51,7 +51,7 @@ CLIENT = "client: fetch and unpack records, its own thread included"
 REST = "bookkeeping: the loop around all this"
 WATCHED: dict[str, list[tuple[Any, str]]] = {
     CLIENT: [(Reader, "poll")],
-    "decode JSON": [(rows, "decode_all")],
+    "decode JSON": [(PlainJson, "decode_all")],
     "columns, keys, times and places": [(Rows, "batch")],
     "check rows": [(RowCheck, "__call__")],
     "standardise features": [(Standardize, "learn_many"), (Standardize, "transform_many")],

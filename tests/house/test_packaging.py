@@ -23,7 +23,7 @@ from packaging.version import Version
 from fenchel_connectors.monitoring.prometheus import PrometheusExporter
 
 NAME = "fenchel-stream"
-RUNTIME_EXTRAS = {"plots", "torch"}
+RUNTIME_EXTRAS = {"avro", "json-schema", "plots", "protobuf", "torch"}
 
 
 def required(name: str, extras: set[str]) -> Iterator[Requirement]:

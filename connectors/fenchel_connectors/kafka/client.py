@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fenchel_connectors.kafka.client_log import install
+from fenchel_connectors.secrets import Secrets
 from fenchel_stream.errors import ConfigError
 
 DEFAULTS: dict[str, Any] = {
@@ -29,10 +28,8 @@ _INSTEAD = {
     "auto_offset_reset": "start and reset in [source.options] say where to read",
     "enable_auto_commit": "positions are in the checkpoint, and are committed after each",
     "key_deserializer": "keys stay bytes",
-    "value_deserializer": "decoder in [source.options] names a function",
+    "value_deserializer": "decoder in [source.options] names a format",
 }
-_SECRET = re.compile("password|secret|token", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class ClientOptions:
@@ -63,8 +60,8 @@ class ClientOptions:
     """
 
     def __init__(self, table: Mapping[str, Any], servers: str) -> None:
-        self._secrets: set[str] = set()
-        values = dict(self._resolve(key, value) for key, value in table.items())
+        self._secrets = Secrets("kafka")
+        values = self._secrets.resolve(table)
         for key in values.keys() & _INSTEAD.keys():
             raise ConfigError(f"kafka.{key} cannot be set: {_INSTEAD[key]}")
         if servers and "bootstrap_servers" in values:
@@ -99,30 +96,7 @@ class ClientOptions:
 
     def scrub(self, text: object) -> str:
         """Return a text without the secrets."""
-        clean = str(text)
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            clean = clean.replace(secret, "***")
-        return clean
-
-    def _resolve(self, key: str, value: Any) -> tuple[str, Any]:
-        secret = _SECRET.search(key) is not None
-        if isinstance(value, str) and key.endswith("_file"):
-            key, value, secret = key.removesuffix("_file"), _read(key, value), True
-        elif isinstance(value, str) and _VARIABLE.search(value):
-            secret = True
-            value = _VARIABLE.sub(lambda match: self._variable(key, match[1]), value)
-        if secret and isinstance(value, str) and value:
-            self._secrets.add(value)
-        return key, value
-
-    def _variable(self, key: str, name: str) -> str:
-        try:
-            value = os.environ[name]
-        except KeyError:
-            raise ConfigError(f"kafka.{key}: the variable {name} is not set") from None
-        if value:
-            self._secrets.add(value)
-        return value
+        return self._secrets.scrub(text)
 
 
 def split_address(address: str) -> tuple[str, str]:
@@ -145,10 +119,3 @@ def split_address(address: str) -> tuple[str, str]:
     if "@" in servers:
         raise ConfigError("an address holds no password: put it into the table [kafka]")
     return servers, topic
-
-
-def _read(key: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"kafka.{key}: {path}: {error}") from error

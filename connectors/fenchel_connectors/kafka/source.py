@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from math import inf
 from typing import Any, ClassVar
 
 import polars as pl
 
+from fenchel_connectors.formats import choose_format
 from fenchel_connectors.kafka.client import ClientOptions, split_address
 from fenchel_connectors.kafka.reader import Place
 from fenchel_connectors.kafka.rows import Rows
 from fenchel_connectors.kafka.session import Session
 from fenchel_connectors.kafka.topic import Topic, find_topic
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.streams.registry import find_function
 from fenchel_stream.streams.source import Batch, Position, Source
 
 TICK = 0.5
@@ -29,11 +30,11 @@ they have no record, so that waiting in the client would keep a core busy."""
 class KafkaSource(Source):
     """Records of all partitions of a topic, or of some.
 
-    A value is a JSON object. A record is set aside for the reasons of `JsonlSource`, and as
-    ``null_value`` or ``undecodable``. Its label is topic, partition and offset (``flights:0:17``).
-    A batch comes when it is full, or when its first record has waited for `max_age` seconds. While
-    no record arrives, a batch without records comes about twice a second. The first batch has no
-    records; its position says where reading begins.
+    A value is a JSON object by default. A record is set aside for the reasons of `JsonlSource`, as
+    ``null_value``, and for the reasons of its format. Its label is topic, partition and offset
+    (``flights:0:17``). A batch comes when it is full, or when its first record has waited for
+    `max_age` seconds. While no record arrives, a batch without records comes about twice a second.
+    The first batch has no records; its position says where reading begins.
 
     Parameters
     ----------
@@ -59,7 +60,12 @@ class KafkaSource(Source):
         Every batch is full, whatever `max_age` is, and a partition without new records makes the
         others wait.
     decoder
-        ``module:function`` that decodes the bytes of a value to a dict.
+        The format of values that are not JSON objects: ``"avro"``, ``"protobuf"`` or
+        ``"json_schema"`` in the wire format of schema registries, or ``module:function``, a
+        function that decodes the bytes of a value to a dict.
+    registry
+        The address of the schema registry, or a table of options, see `Registry`. Records wait
+        while the registry does not answer.
     key, timestamp
         Names of columns for the key of a record, as text, and for its time in milliseconds since
         1970.
@@ -98,6 +104,7 @@ class KafkaSource(Source):
         max_age: float = 1.0,
         deterministic: bool = False,
         decoder: str | None = None,
+        registry: str | Mapping[str, Any] | None = None,
         key: str | None = None,
         timestamp: str | None = None,
         headers: Sequence[str] = (),
@@ -113,7 +120,7 @@ class KafkaSource(Source):
         self.max_age = max_age
         self.deterministic = deterministic
         self.rows = Rows(
-            None if decoder is None else find_function(decoder, "decoder"),
+            choose_format(decoder, registry),
             key=key,
             timestamp=timestamp,
             headers=headers,
@@ -126,14 +133,16 @@ class KafkaSource(Source):
         Raises
         ------
         ConfigError
-            No broker answers, or the topic or a partition does not exist.
+            No broker answers, the topic or a partition does not exist, or the schema registry
+            does not answer or refuses the user.
         CheckpointError
             `position` is of another topic, or of partitions that are not read now.
         DataError
             The broker has dropped the next record.
         """
-        with self._session(position) as session:
+        with self._session(position) as session, closing(self.rows):
             self._reading = session
+            self.rows.begin(fresh=position is None)
             while not session.connect():
                 yield Batch(pl.DataFrame(), [], session.position())
                 time.sleep(TICK)
@@ -146,13 +155,15 @@ class KafkaSource(Source):
                 last = {**last, "start": self.start}  # until a record was read
             yield Batch(pl.DataFrame(), [], last)
             while True:
-                new = session.poll(size - len(held))
+                # A full batch waits while its schemas are fetched.
+                new = session.poll(size - len(held)) if len(held) < size else []
                 now = time.monotonic()
                 if new:
                     since = since if held else now
                     held += new
                     nap = NAPS[0]
-                if held and (len(held) == size or now - since >= max_age):
+                due = held and (len(held) == size or now - since >= max_age)
+                if due and self.rows.ready(held):
                     last = session.position()
                     yield self.rows.batch(held, last)
                     held, quiet = [], time.monotonic()
@@ -165,8 +176,9 @@ class KafkaSource(Source):
 
     @property
     def outage_seconds(self) -> float:
-        """How long the brokers have not served the topic; 0 while they do."""
-        return 0.0 if self._reading is None else self._reading.outage.seconds
+        """How long the brokers or the schema registry have not answered; 0 while they do."""
+        brokers = 0.0 if self._reading is None else self._reading.outage.seconds
+        return max(brokers, self.rows.outage_seconds)
 
     def saved(self, position: Position) -> None:
         """Commit the offsets of a checkpoint to the group, if the client has one."""
