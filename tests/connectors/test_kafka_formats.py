@@ -15,7 +15,7 @@ import pytest
 
 from fenchel_connectors import KafkaSource
 from fenchel_connectors.formats import schemas
-from fenchel_stream.errors import ConfigError
+from fenchel_stream.errors import ConfigError, UnavailableError
 from fenchel_stream.streams.source import Batch
 from tests.brokers import Broker
 from tests.connectors.formats.helpers import avro, framed, record
@@ -114,10 +114,12 @@ class TestAway:
         every = options(server, deterministic=deterministic)
         whole = take(source(broker, topic, **every), 40)
         found: list[Batch] = []
-        with closing(source(broker, topic, **every).batches(10)) as batches:  # type: ignore[type-var]
+        stream = source(broker, topic, **every)
+        with closing(stream.batches(10)) as batches:  # type: ignore[type-var]
             while len(found) < 2:
                 batch = next(batches)
                 found += [batch] if batch.where else []
+            assert stream.outage_seconds == 0
             server.stop()
             for _ in range(4):
                 begin = time.monotonic()
@@ -125,10 +127,12 @@ class TestAway:
                 assert time.monotonic() - begin < 3, "the run is not seen to live"
                 assert batch.where == []
                 assert batch.position["offsets"] == {"0": 20}
+            assert stream.outage_seconds > 1
             server.start()
             while len(found) < 4:
                 batch = next(batches)
                 found += [batch] if batch.where else []
+            assert stream.outage_seconds == 0
         assert list(map(plain, found)) == list(map(plain, whole))
 
     def test_a_run_ends_when_it_should_and_goes_on_from_there(
@@ -159,7 +163,7 @@ class TestAway:
 
     def test_a_first_start_says_so(self, broker: Broker, server: RegistryServer) -> None:
         server.stop()
-        with pytest.raises(ConfigError, match="does not answer: Connection refused"):
+        with pytest.raises(UnavailableError, match="does not answer: Connection refused"):
             next(source(broker, broker.topic(), **options(server)).batches(10))
 
     def test_threads_end(self, broker: Broker, server: RegistryServer) -> None:

@@ -50,7 +50,8 @@ class PrometheusExporter(Monitor):
     ``rejected_total{reason}``, ``checkpoint_failures_total``
         Records that were set aside, and checkpoints that could not be written.
     ``outage_seconds``
-        Seconds for which a broker that the run reads from or writes to has been away; 0 otherwise.
+        Seconds for which a server that the run needs, a broker or a schema registry, has been away;
+        0 otherwise.
     ``label_join{state}``
         If labels come on a stream of their own: numbers of predictions and labels of the whole
         stream that were matched, expired, and so on; see `LabelJoin`.
@@ -114,7 +115,7 @@ class PrometheusExporter(Monitor):
         self.correct = new(Counter, "predictions_correct", "Predictions of the right class.")
         self.loss = new(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
         self.rejects = new(Counter, "rejected", "Records set aside.", ("reason",))
-        self.outage = new(Gauge, "outage_seconds", "Time that a broker has been away.")
+        self.outage = new(Gauge, "outage_seconds", "Time that a server has been away.")
         self.join = new(Gauge, "label_join", "Predictions and late labels by state.", ("state",))
         self.failures = new(Counter, "checkpoint_failures", "Checkpoints not written.")
         self.seconds = new(
