@@ -2,6 +2,7 @@
 #
 #     make demo PYTHON=python3.12             another interpreter
 #     make test EXTRAS=dev VENV=.venv-light   the tests without torch, in an environment of their own
+#     make demo-kafka BOOTSTRAP=host:9092  on a cluster of your own, where it makes two topics
 #     make suite DATA=FOLDER                  the folder of data sets
 #     make paper FIGURES=2                    some of the paper's figures
 #     make chaos CHAOS=--quarter              every fourth part of each kind
@@ -34,7 +35,7 @@ demo: $(DEMO)  ## learn a real stream, test-then-train, and plot the accuracy
 	@echo "checkpoints: $(BIN)/fenchel-stream checkpoint list build/demo/checkpoints"
 
 demo-kafka: $(DEMO)  ## learn the same stream from a Kafka broker, with labels that come at arrival
-	$(BIN)/python -m examples.topics
+	$(BIN)/python -m examples.topics $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 test: $(DEV)  ## run every test and every example of the documentation, with coverage
 	$(BIN)/python -m pytest --cov --numprocesses auto --dist loadfile

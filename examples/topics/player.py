@@ -19,7 +19,7 @@ EVERY = 8
 CHUNK = 200
 
 # By default Kafka deletes records with times older than a week, and these are of 2013.
-KEPT = {"num_partitions": 1, "replication_factor": 1, "configs": {"retention.ms": "-1"}}
+KEPT = {"num_partitions": 1, "configs": {"retention.ms": "-1"}}
 
 
 def timeline() -> list[tuple[int, str, bytes, bytes]]:
@@ -62,6 +62,8 @@ class Player(threading.Thread):
         Address of the broker.
     rate
         Messages a second.
+    replicas
+        Of each topic that is made; -1 leaves them to the cluster.
 
     Attributes
     ----------
@@ -71,9 +73,9 @@ class Player(threading.Thread):
         Number of messages that the topics hold.
     """
 
-    def __init__(self, bootstrap: str, rate: float) -> None:
+    def __init__(self, bootstrap: str, rate: float, replicas: int = 1) -> None:
         super().__init__(name="player")
-        self.bootstrap, self.rate = bootstrap, rate
+        self.bootstrap, self.rate, self.replicas = bootstrap, rate, replicas
         self.messages = timeline()
         self.total = len(self.messages)
         self._stop_asked = threading.Event()
@@ -113,7 +115,7 @@ class Player(threading.Thread):
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
             for name in {EVENTS, LABELS}.difference(admin.list_topics()):
-                admin.create_topics({name: KEPT})
+                admin.create_topics({name: {**KEPT, "replication_factor": self.replicas}})
         finally:
             admin.close()
 

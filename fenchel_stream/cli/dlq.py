@@ -71,10 +71,10 @@ def _client(config: Config | None, connector: type[Source | Sink]) -> dict[str, 
 def _read(url: str, config: Config | None, patience: float) -> Iterator[dict[str, Any]]:
     url = url if ":" in url else f"jsonl:{url}"
     source = open_source(url, **_client(config, find_source(url).connector))
-    last = time.monotonic()
+    last = None  # until the source is connected
     with source.reading(BATCH) as batches:
         for batch in batches:
-            if batch.records:
+            if batch.records or source.outage_seconds or last is None:
                 last = time.monotonic()
             elif time.monotonic() - last > patience:
                 return

@@ -104,6 +104,11 @@ class Interleaved(Source):
         totals = [source.total for source in self.sources.values()]
         return None if None in totals else sum(filter(None, totals))
 
+    @property
+    def outage_seconds(self) -> float:
+        """The longer of the outages of both sources."""
+        return max(source.outage_seconds for source in self.sources.values())
+
     def saved(self, position: Position) -> None:
         """Tell both sources that a checkpoint holds everything before `position`."""
         for name, reader in self._readers.items():

@@ -18,7 +18,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, DataError
 from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.result import Evaluation
@@ -90,6 +90,7 @@ class Learner:
         self.writer = ""  # known once the checkpoints are open
         self.outputs = build_outputs(config, self.writer)
         self.monitor: Monitor = NullMonitor()
+        self.signals = StopSignals()
         self.position: Position | None = None
         self.records = 0
         self.first = 0
@@ -117,7 +118,7 @@ class Learner:
         """
         with ExitStack() as resources:
             resources.enter_context(threadpool_limits(self.config.run.threads))
-            signals = resources.enter_context(StopSignals())
+            resources.enter_context(self.signals)
             self._open(resources)
             limit = self.config.run.limit
             total = min(filter(None, (self.labels.source.total, limit)), default=None)
@@ -125,7 +126,7 @@ class Learner:
             resources.enter_context(bar)
             resources.enter_context(logging_redirect_tqdm())
             reading = self.labels.source.reading(self.config.run.batch_size, self.position)
-            self._follow(resources.enter_context(reading), signals, bar)
+            self._follow(resources.enter_context(reading), bar)
         outcome = self._outcome()
         self._plot(outcome)
         return outcome
@@ -136,7 +137,10 @@ class Learner:
         self.writer = self.checkpoints.writer()
         self.monitor = build_monitor(self.config)
         resources.callback(self.monitor.close)
-        self.outputs = resources.enter_context(build_outputs(self.config, self.writer))
+        outputs = build_outputs(self.config, self.writer)
+        outputs.on_outage = self._wait
+        outputs.patient = self.checkpoints.own() is not None
+        self.outputs = resources.enter_context(outputs)
         self.rejects.sink = self.outputs.sinks.get("rejects")
         resources.callback(self.rejects.close)
         marks = self._resume()
@@ -174,14 +178,14 @@ class Learner:
         marks: Marks = meta["outputs"]
         return marks
 
-    def _follow(self, batches: Iterator[Batch], signals: StopSignals, bar: ProgressBar) -> None:
+    def _follow(self, batches: Iterator[Batch], bar: ProgressBar) -> None:
         """Learn one batch after another, and write checkpoints, until the run ends."""
         start = time.perf_counter() - self.seconds
         limit = self.config.run.limit
         unsaved = 0  # batches after the last checkpoint
         while limit is None or self.records < limit:
             self._turn()
-            batch = signals.next(batches, interrupt=not self.labels.source.live)
+            batch = self.signals.next(batches, interrupt=not self.labels.source.live)
             if batch is None:
                 break
             if not batch.records:
@@ -195,11 +199,11 @@ class Learner:
             if self.checkpoints.due(unsaved) and self._save():
                 unsaved = 0
         self.monitor.stop()
-        if signals.received:
+        if self.signals.received:
             self.stopped = True
             log.info(
                 "%s: ended after %d records",
-                signals.received.name,
+                self.signals.received.name,
                 self.records,
                 extra={"records": self.records},
             )
@@ -208,7 +212,16 @@ class Learner:
             self._save(must=True)
 
     def _turn(self) -> None:
-        self.monitor.turn(self.labels.source.waits)
+        self.monitor.turn(self.labels.source.waits, self.labels.source.outage_seconds)
+
+    def _wait(self, outage: float) -> None:
+        """Show that the run lives while an output waits, and give up once a signal has come."""
+        self.monitor.turn(outage=outage)
+        if outage and self.signals.received:
+            raise DataError(
+                f"{self.signals.received.name}: an output cannot be written, because its broker is "
+                "away; the run resumes from its last checkpoint, and publishes the rest then"
+            )
 
     def _idle(self, position: Position) -> None:
         """Note the position of a source that has no records now."""

@@ -53,8 +53,16 @@ class Monitor(ABC):
         """Show that a checkpoint was written, or the error that prevented it."""
 
     @abstractmethod
-    def turn(self, waits: bool = False) -> None:
-        """Show that the loop asks for the next batch, which may never come if `waits` is true."""
+    def turn(self, waits: bool = False, outage: float = 0.0) -> None:
+        """Show that the loop turns.
+
+        Parameters
+        ----------
+        waits
+            The next batch may never come.
+        outage
+            Seconds for which a server that the run needs has been away.
+        """
 
     @abstractmethod
     def stop(self) -> None:
@@ -82,7 +90,7 @@ class NullMonitor(Monitor):
     def checkpoint(self, error: Exception | None = None) -> None:
         pass
 
-    def turn(self, waits: bool = False) -> None:
+    def turn(self, waits: bool = False, outage: float = 0.0) -> None:
         pass
 
     def stop(self) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from fenchel_stream.errors import CheckpointError, DataError
+from fenchel_stream.errors import CheckpointError, DataError, UnavailableError
 from fenchel_stream.evaluation.prequential import Step
 from fenchel_stream.streams.registry import open_sink
 from fenchel_stream.streams.sink import Sink
+
+log = logging.getLogger(__name__)
+
+RETRY = 0.5
+"""Seconds between two attempts to open an output whose server does not answer."""
 
 Marks = dict[str, dict[str, Any]]
 """For each output its URL and its position: JSON values, for the checkpoint."""
@@ -66,6 +73,12 @@ class Outputs:
 
     Attributes
     ----------
+    on_outage
+        Called about twice a second while a sink waits for a server that is away, with the seconds
+        so far. It may raise an exception to give up.
+    patient
+        Wait for a server that does not answer when the outputs are opened, as a run should that
+        resumes. Otherwise that is an error, since the configuration may be wrong.
     sinks
         The open sinks by the names of their outputs.
     marks
@@ -97,13 +110,16 @@ class Outputs:
         self.options = options or {}
         self.sinks: dict[str, Sink] = {}
         self.marks: Marks = {}
+        self.on_outage: Callable[[float], None] = lambda seconds: None
+        self.patient = False
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
-            for name, url in self.urls.items():
-                self.sinks[name] = open_sink(url, **self.options.get(name, {}))
-                resources.callback(self.sinks[name].close)
+            for name in self.urls:
+                sink = self.sinks[name] = self._open(name)
+                resources.callback(sink.close)
+                sink.on_outage(self.on_outage)
             self._resources = resources.pop_all()
         return self
 
@@ -114,11 +130,33 @@ class Outputs:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._resources.close()
+            with self._resources:
+                if error is None:
+                    for sink in self.sinks.values():
+                        sink.flush()  # waits for a broker that is away, which `close` does not
         except (OSError, DataError):
             # An error that came before is the cause of this one, and says more.
             if error is None:
                 raise
+
+    def _open(self, name: str) -> Sink:
+        begin = None
+        while True:
+            try:
+                sink = open_sink(self.urls[name], **self.options.get(name, {}))
+            except UnavailableError as error:
+                if not self.patient:
+                    raise
+                if begin is None:
+                    log.warning("output.%s: waits until it can be used again: %s", name, error)
+                    begin = time.monotonic()
+                self.on_outage(time.monotonic() - begin)
+                time.sleep(RETRY)
+            else:
+                if begin is not None:
+                    seconds = time.monotonic() - begin
+                    log.warning("output.%s: can be used again, after %.0f s", name, seconds)
+                return sink
 
     def clear(self, marks: Marks | None = None) -> None:
         """Drop the content of the outputs.

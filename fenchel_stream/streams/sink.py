@@ -11,7 +11,7 @@ the records that the topic already holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from fenchel_stream.errors import ConfigError
@@ -76,6 +76,20 @@ class Sink(ABC):
     @abstractmethod
     def close(self) -> None:
         """Flush, and release files and connections; a second call does no harm."""
+
+    def on_outage(self, call: Callable[[float], None]) -> None:  # noqa: B027 - a default
+        """Call a function about twice a second while the sink waits for a server that is away.
+
+        Parameters
+        ----------
+        call
+            Takes the seconds of the outage so far. It may raise an exception, which makes the sink
+            give up.
+
+        Notes
+        -----
+        The default does nothing, because a file never waits.
+        """
 
     @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:

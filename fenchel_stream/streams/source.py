@@ -148,6 +148,11 @@ class Source(ABC):
         """Number of records for the progress bar; None if it is unknown or costly to know."""
         return None
 
+    @property
+    def outage_seconds(self) -> float:
+        """Seconds for which the source has waited for a server that is away; 0 by default."""
+        return 0.0
+
     def saved(self, position: Position) -> None:  # noqa: B027 - most sources have nothing to do
         """Take note that a checkpoint holds everything before `position`.
 

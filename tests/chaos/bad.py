@@ -18,7 +18,7 @@ from fenchel_stream.cli.dlq import content_of
 from fenchel_stream.runner.config import parse
 from fenchel_stream.runner.learner import Learner
 from fenchel_stream.streams.source import Batch
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.kills import KILLS, RECORDS, kill_often
 from tests.chaos.part import Figures, Part
 from tests.connectors.test_dead_letters import BAD
@@ -107,5 +107,5 @@ def _learn(
 
 def parts() -> Iterator[Part]:
     """Yield one for each broker."""
-    for name in ("noida", "tansu"):
+    for name in (DURABLE, "tansu"):
         yield Part("One record in a hundred is bad", name, partial(bad_records, name=name))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fenchel_stream.checkpoint import CheckpointStore
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.part import Figures, Part
 from tests.runs import Process, learn, rows, tables, to_toml, until
 
@@ -166,5 +166,5 @@ def _churn(folder: Path, random: Random, *, name: str) -> Figures:
 
 def parts() -> Iterator[Part]:
     """Yield one for each broker."""
-    for name in ("noida", "tansu"):
+    for name in (DURABLE, "tansu"):
         yield Part("Joins and leaves of a group", name, partial(_churn, name=name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.steps import Make
 from tests.late_labels.test_late_labels import write
 
@@ -17,7 +17,7 @@ from tests.late_labels.test_late_labels import write
 @contextmanager
 def late_labels(folder: Path) -> Iterator[Make]:
     """Lend what makes both topics, on a broker of their own."""
-    with Broker("noida", folder) as broker:
+    with Broker(DURABLE, folder) as broker:
         yield partial(_fill, broker)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.asking import ask, figure
 from tests.chaos.part import Figures, Part
 from tests.chaos.streams import fill_topic, lost_and_doubled, send
@@ -23,7 +23,7 @@ HALF = 500
 
 def outage(folder: Path, random: Random, *, seconds: int) -> Figures:
     """Stop the broker below a run that has caught up, start it again, and send more."""
-    with Broker("noida", folder) as broker:
+    with Broker(DURABLE, folder) as broker:
         url, changes = fill_topic(broker, HALF, random)
         topic = url.rpartition("/")[2]
         changes["run"] = {"batch_size": 10}

@@ -13,12 +13,16 @@ from pathlib import Path
 from random import Random
 
 from fenchel_stream.checkpoint import CheckpointStore
+from tests.apache.jars import obstacle
 from tests.brokers import Broker
 from tests.chaos.part import Figures, Part
 from tests.runs import Process, rows, tables, to_toml, until
 
 BATCH, SLOWER = 100, 10
 RECORDS, SECONDS = 100_000, 40.0
+
+LARGE = "tansu" if obstacle() else "apache"
+"""A broker that keeps so many records at ease."""
 
 FIRST = 20_000
 """Records that are learnt at full speed before: more than the client fetches at once, so that all
@@ -113,8 +117,7 @@ def _learnt(store: CheckpointStore) -> int:
 def _slow(folder: Path, random: Random) -> Figures:
     home = folder / "slow"
     home.mkdir()
-    # Tansu keeps so many records at ease.
-    with Broker("tansu", folder) as broker:
+    with Broker(LARGE, folder) as broker:
         report = slow(broker, home, RECORDS, SECONDS)
     assert report.learnt == RECORDS
     assert report.growth < 0.05, report
@@ -129,4 +132,4 @@ def _slow(folder: Path, random: Random) -> Figures:
 
 def parts() -> Iterator[Part]:
     """Yield the only one."""
-    yield Part("A learner ten times too slow", "tansu", _slow)
+    yield Part("A learner ten times too slow", LARGE, _slow)

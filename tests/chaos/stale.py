@@ -10,7 +10,7 @@ from random import Random
 
 from fenchel_stream.checkpoint.disk import Lock
 from fenchel_stream.errors import CheckpointError
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.part import Figures, Part
 from tests.chaos.streams import fill_topic
 from tests.runs import Process, kept, saved, tables, to_toml
@@ -28,7 +28,7 @@ def stale(folder: Path, random: Random) -> Figures:
     """
     home, whole = folder / "home", folder / "whole"
     files = {}
-    with Broker("noida", folder) as broker:
+    with Broker(DURABLE, folder) as broker:
         url, changes = fill_topic(broker, RECORDS, random)
         for place in (home, whole):
             place.mkdir()

@@ -22,7 +22,7 @@ from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli import main
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.runner.learner import Learner
-from tests.brokers import Broker
+from tests.brokers import DURABLE, Broker
 from tests.chaos.control import run_broken
 from tests.chaos.part import Figures, Part
 from tests.chaos.streams import fill_topic, lost_and_doubled, make_file
@@ -159,7 +159,7 @@ def topics(name: str, folder: Path) -> Iterator[Make]:
 STREAMS: dict[str, Callable[[Path], AbstractContextManager[Make]]] = {
     "csv": partial(files, "csv"),
     "jsonl": partial(files, "jsonl"),
-    "kafka": partial(topics, "noida"),
+    "kafka": partial(topics, DURABLE),
 }
 
 

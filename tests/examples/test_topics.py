@@ -10,7 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tests.brokers import free_port
+import pytest
+
+from tests.apache.jars import obstacle
+from tests.brokers import Broker, free_port
 from tests.runs import PATIENCE, read_lines, saved, until
 
 
@@ -46,6 +49,30 @@ def test_it_is_stopped_and_goes_on(root: Path, tmp_path: Path) -> None:
     places = [one["where"] for one in read_lines(folder / "predictions.jsonl")]
     assert places == [f"flights:0:{number}" for number in range(len(places))]
     assert (folder / "accuracy.png").stat().st_size > 0
+
+
+@pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "it can be started")
+def test_it_plays_on_a_cluster_of_the_users_own(root: Path, tmp_path: Path) -> None:
+    with Broker("apache", tmp_path) as broker:
+        command = [sys.executable, "-m", "examples.topics", "--bootstrap", broker.bootstrap]
+        with subprocess.Popen(
+            [*command, "--metrics-port", str(free_port())],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as demo:
+            try:
+                folder = tmp_path / "build" / "demo-kafka-cluster"
+                until(partial(_beyond, folder, 1000), lambda: demo.poll() is None)
+                demo.send_signal(signal.SIGINT)
+                _, err = demo.communicate(timeout=PATIENCE)
+            finally:
+                demo.kill()
+        assert demo.returncode == 0, err
+        with broker.admin() as admin:
+            assert {"flights", "arrivals"} <= set(admin.list_topics())
 
 
 def _beyond(folder: Path, records: int) -> bool:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fenchel_connectors.kafka.client_log import install
 from fenchel_stream.errors import ConfigError
 
 DEFAULTS: dict[str, Any] = {
     "allow_auto_create_topics": False,
     "bootstrap_timeout_ms": 5000,
     "isolation_level": "read_committed",
+    "metadata_max_age_ms": 10_000,
     "reconnect_backoff_max_ms": 1000,
 }
 """Defaults that differ from kafka-python's: a misspelt topic is not created, records of an aborted
-transaction are not learnt, and a broker that returns is reached within a second."""
+transaction are not learnt, a broker that returns is reached within a second, and partitions that
+are added are found within ten."""
 
 FORCED: dict[str, Any] = {"auto_offset_reset": "none", "enable_auto_commit": False}
 """Options that cannot be set: any other value would lose records or learn them twice."""
@@ -80,7 +82,7 @@ class ClientOptions:
         if isinstance(values.get("api_version"), list):  # TOML has no tuples
             values["api_version"] = tuple(values["api_version"])
         self.values = {**DEFAULTS, **values, **FORCED}
-        _quieten()
+        install()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(sorted(self.values))})"
@@ -143,12 +145,6 @@ def split_address(address: str) -> tuple[str, str]:
     if "@" in servers:
         raise ConfigError("an address holds no password: put it into the table [kafka]")
     return servers, topic
-
-
-def _quieten() -> None:
-    """Keep the client's log level at WARNING or above: at DEBUG it writes passwords."""
-    logger = logging.getLogger("kafka")
-    logger.setLevel(max(logger.level, logging.WARNING))
 
 
 def _read(key: str, path: str) -> str:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
-from kafka.structs import OffsetAndMetadata
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from fenchel_connectors.kafka.client import ClientOptions
-from fenchel_connectors.kafka.topic import unreachable
+from fenchel_connectors.kafka.client_log import SILENCE
+from fenchel_connectors.kafka.connection import connect
+from fenchel_connectors.kafka.failures import failure, passes
+from fenchel_connectors.kafka.watch import Watch
 from fenchel_stream.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
-
-CLIENT_LOG = logging.getLogger("kafka")
 
 Place = Literal["earliest", "latest"]
 
@@ -27,42 +26,19 @@ PATIENCE = 3.0
 it does so for a moment, and some brokers report no error for an offset that does not exist."""
 
 CLOSING = 3
-"""Seconds that the last commit may take when the reader closes."""
+"""Seconds that the client may take to close."""
 
 ANSWERING = 5
 """Seconds that a broker may take to report its offsets."""
 
-
-class _Silence:
-    """Silences the client's log while it closes: it logs the requests that it aborts as errors.
-
-    All threads share this log, and several readers may close at the same time.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._level = logging.NOTSET
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._level = CLIENT_LOG.level
-                CLIENT_LOG.setLevel(logging.CRITICAL)
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                CLIENT_LOG.setLevel(self._level)
-
-
-SILENCE = _Silence()
+ADVICE = (
+    'reset = "earliest" or "latest" in [source.options] resumes without them, and another '
+    "checkpoint directory begins anew"
+)
 
 
 class Reader:
-    """A consumer of fixed partitions, without the rebalancing of a consumer group.
+    """A consumer of chosen partitions, without the rebalancing of a consumer group.
 
     Parameters
     ----------
@@ -74,16 +50,22 @@ class Reader:
         Options of the client.
     reset
         Where to resume if the broker has dropped an offset; None makes that an error.
+    watch
+        Of the topic. With it, a topic that was made again is told from one that lost records.
 
     Attributes
     ----------
     offsets
         The next record of each partition.
+    error
+        Why the last `poll` got no records; None if it raised no error. Waiting helps.
 
     Raises
     ------
+    UnavailableError
+        The brokers do not answer.
     ConfigError
-        The brokers do not answer, or the client refuses an option.
+        The client refuses an option, or the brokers refuse the user.
     DataError
         The broker has dropped the next records.
     """
@@ -94,24 +76,24 @@ class Reader:
         offsets: Mapping[int, int | Place],
         options: ClientOptions,
         reset: Place | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.topic = topic
         self.options = options
         self.reset = reset
+        self.watch = watch
         self.offsets: dict[int, int] = {}
-        self._commit: Any = None
+        self.error: KafkaError | None = None
         self._short: dict[int, float] = {}  # since when a partition ends before its next offset
-        self._topic_partitions = [TopicPartition(topic, number) for number in offsets]
+        self._partitions = [TopicPartition(topic, number) for number in offsets]
+        # In no group: an assignment by hand needs none, and the group may be forbidden.
+        self._consumer = connect(KafkaConsumer, options, topic, group_id=None)
         try:
-            self._consumer = KafkaConsumer(**options.values)
-        except (KafkaError, TypeError, ValueError, OSError) as error:
-            raise ConfigError(unreachable(options, error)) from None
-        try:
-            self._consumer.assign(self._topic_partitions)
+            self._consumer.assign(self._partitions)
             self._begin(offsets)
         except KafkaError as error:
             self.close()
-            raise ConfigError(unreachable(options, error)) from None
+            raise failure(error, options, topic=topic, kind=ConfigError) from None
         except BaseException:
             self.close()
             raise
@@ -126,15 +108,18 @@ class Reader:
         """Return at most `count` records that have arrived, without waiting for more.
 
         The records of one partition are consecutive and in order.
+
+        Raises
+        ------
+        DataError
+            The next record is lost, or an error does not end by itself.
         """
+        self.error = None
         try:
             arrived = self._consumer.poll(0, max_records=count)
-        except OffsetOutOfRangeError as error:
-            ((partition, _),) = error.args[0].items()
-            self._lost(partition)
-            return []
         except KafkaError as error:
-            raise DataError(unreachable(self.options, error)) from None
+            self._take(error)
+            return []
         records: list[Any] = []
         for partition, consecutive in arrived.items():
             records += consecutive
@@ -143,33 +128,44 @@ class Reader:
             self._look_at_ends()
         return records
 
-    def frontier(self) -> tuple[int, int]:
-        """Return the smallest (offset, partition) that a record to come may have."""
-        return min((self._consumer.position(p), p.partition) for p in self._topic_partitions)
+    def positions(self) -> dict[int, int]:
+        """Return for each partition the smallest offset that a record to come may have.
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit offsets to the consumer group, if configured, so that tools can show the lag."""
-        if self.options.values.get("group_id") is None:
-            return
-        self._commit = self._consumer.commit_async(
-            {
-                TopicPartition(self.topic, number): OffsetAndMetadata(offset, "", -1)
-                for number, offset in offsets.items()
-            },
-            callback=self._committed,
-        )
+        It is beyond `offsets` where the topic holds no records, but marks of transactions or gaps
+        that compaction has left. No network is asked, so that a broker that is away does no harm.
+        """
+        try:
+            return {
+                partition.partition: self._consumer.position(partition, timeout_ms=0)
+                for partition in self._partitions
+            }
+        except KafkaError as error:
+            self._take(error)
+            return dict(self.offsets)
+
+    def add(self, numbers: Iterable[int]) -> bool:
+        """Read further partitions from their first records; return whether it was possible."""
+        added = [TopicPartition(self.topic, number) for number in numbers]
+        try:
+            first = self._bounds("earliest", added)
+        except KafkaError as error:
+            self._take(error)
+            return False
+        self._partitions += added
+        self._consumer.assign(self._partitions)  # keeps the positions of the others
+        for partition in added:
+            self._consumer.seek(partition, first[partition])
+            self.offsets[partition.partition] = first[partition]
+        return True
 
     def close(self) -> None:
-        """Close the client once the last commit is done, or after a few seconds."""
-        end = time.monotonic() + CLOSING
-        while self._commit is not None and not self._commit.is_done and time.monotonic() < end:
-            time.sleep(0.005)
+        """Close the client; a second call does no harm."""
         with SILENCE:
             self._consumer.close(autocommit=False, timeout_ms=1000 * CLOSING)
 
     def _begin(self, offsets: Mapping[int, int | Place]) -> None:
-        first = self._bounds("earliest")
-        for partition in self._topic_partitions:
+        first = self._bounds("earliest", self._partitions)
+        for partition in self._partitions:
             where = offsets[partition.partition]
             if isinstance(where, str):
                 self._move(partition, where)
@@ -181,21 +177,23 @@ class Reader:
 
     def _move(self, partition: Any, where: Place) -> None:
         # `seek_to_end` would find the offset later, but the checkpoint needs it now.
-        offset = self._bounds(where)[partition]
+        self._seek(partition, self._bounds(where, [partition])[partition])
+
+    def _seek(self, partition: Any, offset: int) -> None:
         self._consumer.seek(partition, offset)
         self.offsets[partition.partition] = offset
 
-    def _bounds(self, where: Place) -> dict[Any, int]:
+    def _bounds(self, where: Place, partitions: list[Any]) -> dict[Any, int]:
         ask = (
             self._consumer.beginning_offsets if where == "earliest" else self._consumer.end_offsets
         )
-        bounds: dict[Any, int] = ask(self._topic_partitions, timeout_ms=1000 * ANSWERING)
+        bounds: dict[Any, int] = ask(partitions, timeout_ms=1000 * ANSWERING)
         return bounds
 
     def _look_at_ends(self) -> None:
         """Treat the next record of a partition as lost if its end stays before that record."""
         now = time.monotonic()
-        for partition in self._topic_partitions:
+        for partition in self._partitions:
             number = partition.partition
             end = self._consumer.highwater(partition)
             if end is None or self.offsets[number] <= end:
@@ -203,33 +201,63 @@ class Reader:
             elif now - self._short.setdefault(number, now) > PATIENCE:
                 self._lost(partition)
 
+    def _take(self, error: KafkaError) -> None:
+        """Note an error that ends by itself, mend what can be mended, and raise any other error."""
+        if isinstance(error, OffsetOutOfRangeError):
+            ((partition, _),) = error.args[0].items()
+            self._lost(partition)
+        elif isinstance(error, LogTruncationError):
+            for partition, end in error.divergent_offsets.items():
+                self._cut(partition, None if end is None else end.offset)
+        elif passes(error):
+            self.error = error
+        else:
+            raise failure(error, self.options, topic=self.topic) from None
+
     def _lost(self, partition: Any) -> None:
         """Resume at `reset` if the broker has dropped the next record, or raise DataError."""
-        try:
-            self._skip(partition)
-        except KafkaError as error:
-            if not error.retriable:
-                raise DataError(unreachable(self.options, error)) from None
-            # The broker does not report its offsets now. The next poll leads here again.
-
-    def _skip(self, partition: Any) -> None:
+        self._check_topic()
         offset = self.offsets[partition.partition]
-        first = self._bounds("earliest")[partition]
-        last = self._consumer.highwater(partition) or self._bounds("latest")[partition]
-        held = f"{first} to {last - 1}" if last > first else f"none before {last}"
-        what = (
-            f"{self.topic}[{partition.partition}]: offset {offset} comes next, and the broker has "
-            f"{held}"
-        )
-        if self.reset is None:
-            raise DataError(
-                f'{what}: what lies between is lost; reset = "earliest" or "latest" in '
-                "[source.options] goes on there without it"
+        try:
+            first = self._bounds("earliest", [partition])[partition]
+            last = (
+                self._consumer.highwater(partition)
+                or self._bounds("latest", [partition])[partition]
             )
-        self._move(partition, self.reset)
-        log.warning("%s: went on at %d (%s)", what, self.offsets[partition.partition], self.reset)
+            held = f"{first} to {last - 1}" if last > first else f"none before {last}"
+            self._resume(
+                partition, f"offset {offset} comes next, and the broker has {held}", self.reset
+            )
+        except KafkaError as error:
+            # The broker may not report its offsets now. The next poll leads here again.
+            self._take(error)
 
-    def _committed(self, offsets: object, outcome: object) -> None:
-        if isinstance(outcome, Exception):
-            # Only the shown lag is wrong; the position is in the checkpoint.
-            log.warning("offsets could not be committed: %s", self.options.scrub(outcome))
+    def _cut(self, partition: Any, end: int | None) -> None:
+        """Resume where the log of a partition was cut behind this reader, or raise DataError."""
+        self._check_topic()
+        offset = self.offsets[partition.partition]
+        what = (
+            f"offset {offset} comes next, but the log was cut"
+            f"{'' if end is None else f' at offset {end}'} and written anew, because a broker "
+            "that lacked records became leader"
+        )
+        try:
+            self._resume(partition, what, self.reset if end is None else end)
+        except KafkaError as error:
+            self._take(error)
+
+    def _resume(self, partition: Any, what: str, where: int | Place | None) -> None:
+        what = f"{self.topic}[{partition.partition}]: {what}"
+        if self.reset is None or where is None:
+            raise DataError(f"{what}; the records between are lost: {ADVICE}")
+        if isinstance(where, int):
+            self._seek(partition, where)
+        else:
+            self._move(partition, where)
+        log.warning("%s; resumed at %d", what, self.offsets[partition.partition])
+
+    def _check_topic(self) -> None:
+        """Raise DataError if offsets changed because the topic was made again."""
+        if self.watch is not None:
+            self.watch.ask(ANSWERING)
+            self.watch.check()

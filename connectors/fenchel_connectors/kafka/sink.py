@@ -28,7 +28,8 @@ flight when the process is killed may then arrive after the next process has rea
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, ClassVar
 
 import orjson
@@ -37,13 +38,30 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from fenchel_connectors.jsonl_sink import OPTIONS
 from fenchel_connectors.kafka.client import ClientOptions, split_address
-from fenchel_connectors.kafka.topic import find_topic, unreachable
+from fenchel_connectors.kafka.client_log import SILENCE
+from fenchel_connectors.kafka.connection import connect
+from fenchel_connectors.kafka.failures import explain, failure
+from fenchel_connectors.kafka.patience import Patience
+from fenchel_connectors.kafka.topic import find_topic
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
 LARGEST = 64 << 20
 """Bytes of a record before it is compressed; what the broker takes is for it to say."""
+
+DEFAULTS: dict[str, Any] = {
+    "compression_type": "gzip",
+    "linger_ms": 5,
+    "max_request_size": LARGEST,
+    "max_block_ms": 10_000,
+    "delivery_timeout_ms": 2**31 - 1,
+}
+"""Defaults that differ from kafka-python's: the client sends a record until the brokers have it. A
+record that is handed to it a second time could stand in the topic twice."""
+
+FORCED: dict[str, Any] = {"acks": "all", "enable_idempotence": True}
+"""Options that cannot be set: any other value would lose records or publish them twice."""
 
 CUT = 1000
 """Characters of its text that a dead letter keeps if the broker refuses it as too large."""
@@ -58,6 +76,10 @@ LOOKING = 75.0
 """Seconds without a record after which reading the topic is given up. Another run may have begun a
 transaction and died. That hides later records until the broker aborts it, by default after a
 minute."""
+
+STUCK = 120.0
+"""Seconds for which the cluster may answer while a transaction does not end. After all brokers had
+died, kafka-python 3.0.12 has waited for ever; a run that starts again publishes the batch."""
 
 LOOK = 50
 """Milliseconds that one poll of the topic may wait. At the end of the topic it always waits."""
@@ -124,10 +146,10 @@ class KafkaSink(Sink):
         self._ahead: set[str] = set()
         self._sent: list[tuple[Any, Mapping[str, Any]]] = []
         self._closed = False
-        try:
-            self._producer = KafkaProducer(**self._options())
-        except (KafkaError, TypeError, ValueError) as error:
-            raise ConfigError(unreachable(self.client, error)) from None
+        self._patience = Patience(self.name, self.client)
+        self._producer = connect(
+            KafkaProducer, self.client, self.name, action="write", **self._options()
+        )
         try:
             if transactional:
                 # This fences the earlier producer with this id, and aborts its open transaction.
@@ -135,13 +157,15 @@ class KafkaSink(Sink):
             self.truncate(None)
         except KafkaError as error:
             self.close()
-            raise ConfigError(unreachable(self.client, error)) from None
+            raise failure(
+                error, self.client, topic=self.name, action="write", kind=ConfigError
+            ) from None
         except BaseException:
             self.close()
             raise
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Publish the records that the topic does not hold yet.
+        """Publish the records that the topic does not hold yet; wait while the brokers are away.
 
         Raises
         ------
@@ -152,15 +176,9 @@ class KafkaSink(Sink):
         if not new:
             return
         try:
-            if self.transactional:
-                self._producer.begin_transaction()
-            for record in new:
-                self._send(record, orjson.dumps(record, str, OPTIONS).rstrip(b"\n"))
-            if self.transactional:
-                self._settle()
-                self._producer.commit_transaction()
-            elif len(self._sent) > UNSETTLED:
-                self._settle()
+            self._patience.wait_for(
+                lambda: self._publish(new), stuck_after=STUCK if self.transactional else inf
+            )
         except KafkaError as error:
             raise self._refused(error) from None
 
@@ -173,9 +191,13 @@ class KafkaSink(Sink):
             The brokers refuse a record.
         """
         try:
-            self._settle()
+            self._patience.wait_for(self._settle)
         except KafkaError as error:
             raise self._refused(error) from None
+
+    def on_outage(self, call: Callable[[float], None]) -> None:
+        """Call a function about twice a second while the brokers are away."""
+        self._patience.while_waiting = call
 
     @property
     def position(self) -> Position:
@@ -203,8 +225,9 @@ class KafkaSink(Sink):
             self.topic.check(position)
             self._ahead.update(position["ahead"])
             offsets = position["offsets"]
-        try:
-            consumer = KafkaConsumer(**self.client.of(KafkaConsumer) | {"group_id": None})
+
+        def look() -> set[str]:
+            consumer = connect(KafkaConsumer, self.client, self.name, group_id=None)
             try:
                 consumer.assign(partitions)
                 begin = consumer.end_offsets(partitions)
@@ -212,9 +235,14 @@ class KafkaSink(Sink):
                     # The broker may have dropped old records since.
                     first = consumer.beginning_offsets(partitions)
                     begin = {p: max(offsets.get(str(p.partition), 0), first[p]) for p in partitions}
-                published = self._read(consumer, begin)
+                return self._read(consumer, begin)
             finally:
-                consumer.close()
+                with SILENCE:
+                    consumer.close()
+
+        try:
+            # A run that begins should end soon if its brokers do not answer.
+            published = look() if position is None else self._patience.repeat(look)
         except KafkaError as error:
             raise self._refused(error) from None
         if position is not None:
@@ -262,6 +290,17 @@ class KafkaSink(Sink):
             sink.close()
         return len(new)
 
+    def _publish(self, records: list[Mapping[str, Any]]) -> None:
+        if self.transactional:
+            self._producer.begin_transaction()
+        for record in records:
+            self._send(record, orjson.dumps(record, str, OPTIONS).rstrip(b"\n"))
+        if self.transactional:
+            self._settle()
+            self._producer.commit_transaction()
+        elif len(self._sent) > UNSETTLED:
+            self._settle()
+
     def _read(self, consumer: Any, begin: Mapping[Any, int]) -> set[str]:
         """Return the places (``where``) of the records that this run has put after some offsets."""
         for partition, offset in begin.items():
@@ -273,7 +312,7 @@ class KafkaSink(Sink):
         ends: dict[Any, int] = {}
         last = time.monotonic()
         while any(
-            partition not in ends or consumer.position(partition) < ends[partition]
+            partition not in ends or consumer.position(partition, timeout_ms=0) < ends[partition]
             for partition in begin
         ):
             for records in consumer.poll(timeout_ms=LOOK).values():
@@ -287,7 +326,7 @@ class KafkaSink(Sink):
                 )
             known = {partition: consumer.highwater(partition) for partition in begin}
             ends = {partition: end for partition, end in known.items() if end is not None} | ends
-        self._ends = {p.partition: consumer.position(p) for p in begin}
+        self._ends = {p.partition: consumer.position(p, timeout_ms=0) for p in begin}
         return places
 
     def _published(self, where: str) -> bool:
@@ -299,13 +338,18 @@ class KafkaSink(Sink):
 
     def _send(self, record: Mapping[str, Any], value: bytes) -> None:
         key = record.get(self.key)
-        future = self._producer.send(
-            self.name,
-            value,
-            key=None if key is None else str(key).encode(),
-            headers=[("writer", self.writer.encode()), ("where", record["where"].encode())],
-        )
-        self._sent.append((future, record))
+        while True:
+            try:
+                future = self._producer.send(
+                    self.name,
+                    value,
+                    key=None if key is None else str(key).encode(),
+                    headers=[("writer", self.writer.encode()), ("where", record["where"].encode())],
+                )
+            except KafkaTimeoutError:
+                continue  # the client has no room for more, and did not take the record
+            self._sent.append((future, record))
+            return
 
     def _settle(self, patience: float | None = None) -> None:
         """Wait until the brokers have all records in flight, and note the new ends."""
@@ -328,11 +372,11 @@ class KafkaSink(Sink):
 
     def _refused(self, error: KafkaError) -> DataError:
         self._sent.clear()  # the same error is raised once
-        return DataError(f"{self.name} cannot be written: {unreachable(self.client, error)}")
+        why = explain(error, self.client, topic=self.name, action="write")
+        return DataError(f"{self.name} cannot be written: {why}")
 
     def _options(self) -> dict[str, Any]:
-        options = {"compression_type": "gzip", "max_request_size": LARGEST, "linger_ms": 5}
-        options |= self.client.of(KafkaProducer) | {"acks": "all", "enable_idempotence": True}
+        options = DEFAULTS | self.client.of(KafkaProducer) | FORCED
         if self.transactional:
             options["transactional_id"] = f"fenchel-stream-{self.writer}"
         return options

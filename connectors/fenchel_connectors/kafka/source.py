@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import polars as pl
 
 from fenchel_connectors.kafka.client import ClientOptions, split_address
-from fenchel_connectors.kafka.order import InOrder
-from fenchel_connectors.kafka.reader import Place, Reader
+from fenchel_connectors.kafka.reader import Place
 from fenchel_connectors.kafka.rows import Rows
+from fenchel_connectors.kafka.session import Session
 from fenchel_connectors.kafka.topic import Topic, find_topic
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.streams.registry import find_function
@@ -49,7 +49,8 @@ class KafkaSource(Source):
         Where a first run begins: ``"earliest"`` or ``"latest"``.
     reset
         Where to resume if the broker has dropped the next record: ``"earliest"`` or ``"latest"``.
-        By default that is an error.
+        By default that is an error. If an unclean election has cut the log, reading resumes where
+        it was cut.
     max_age
         Seconds that the first record of a batch waits for the batch to become full.
     deterministic
@@ -117,7 +118,7 @@ class KafkaSource(Source):
             timestamp=timestamp,
             headers=headers,
         )
-        self._reader: Reader | None = None
+        self._reading: Session | None = None
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
         """Yield batches of at most `size` records, from `position` on or from the start.
@@ -131,27 +132,28 @@ class KafkaSource(Source):
         DataError
             The broker has dropped the next record.
         """
-        topic = find_topic(self.name, self.client)
-        with Reader(self.name, self._offsets(topic, position), self.client, self.reset) as reader:
-            self._reader = reader
-            arrivals = InOrder(reader) if self.deterministic else reader
+        with self._session(position) as session:
+            self._reading = session
+            while not session.connect():
+                yield Batch(pl.DataFrame(), [], session.position())
+                time.sleep(TICK)
             max_age = inf if self.deterministic else self.max_age
             held: list[Any] = []
             since = quiet = time.monotonic()
             nap, longest = NAPS
-            last = _position(topic, arrivals.offsets)
+            last = session.position()
             if position is None or "start" in position:
                 last = {**last, "start": self.start}  # until a record was read
             yield Batch(pl.DataFrame(), [], last)
             while True:
-                new = arrivals.poll(size - len(held))
+                new = session.poll(size - len(held))
                 now = time.monotonic()
                 if new:
                     since = since if held else now
                     held += new
                     nap = NAPS[0]
                 if held and (len(held) == size or now - since >= max_age):
-                    last = _position(topic, arrivals.offsets)
+                    last = session.position()
                     yield self.rows.batch(held, last)
                     held, quiet = [], time.monotonic()
                 elif now - quiet >= TICK:
@@ -161,10 +163,15 @@ class KafkaSource(Source):
                     time.sleep(nap)
                     nap = min(2 * nap, longest)
 
+    @property
+    def outage_seconds(self) -> float:
+        """How long the brokers have not served the topic; 0 while they do."""
+        return 0.0 if self._reading is None else self._reading.outage.seconds
+
     def saved(self, position: Position) -> None:
         """Commit the offsets of a checkpoint to the group, if the client has one."""
-        if self._reader is not None:
-            self._reader.commit({int(number): n for number, n in position["offsets"].items()})
+        if self._reading is not None:
+            self._reading.commit(position)
 
     def partitions(self) -> dict[str, dict[str, Any]]:
         """Return the partitions to be read, each with the options of a source of it alone.
@@ -176,6 +183,16 @@ class KafkaSource(Source):
         """
         wanted = self._wanted(find_topic(self.name, self.client))
         return {f"partition-{number}": {"partitions": [number]} for number in wanted}
+
+    def _session(self, position: Position | None) -> Session:
+        return Session(
+            self.name,
+            self.client,
+            lambda topic: self._offsets(topic, position),
+            position,
+            reset=self.reset,
+            deterministic=self.deterministic,
+        )
 
     def _offsets(self, topic: Topic, position: Position | None) -> dict[int, int | Place]:
         """Return the offset or place at which reading begins, for each partition to be read."""
@@ -202,10 +219,6 @@ class KafkaSource(Source):
                 f"{_listed(known)}"
             )
         return wanted
-
-
-def _position(topic: Topic, offsets: dict[int, int]) -> Position:
-    return {**topic.identity(), "offsets": {str(n): offsets[n] for n in sorted(offsets)}}
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.client_log import COUNTER, SILENCE
+from fenchel_connectors.kafka.connection import connect
+from fenchel_connectors.kafka.failures import failure
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.streams.source import Position
+
+ANSWERING = 5000
+"""Milliseconds that a broker may take to describe a topic."""
 
 
 @dataclass(frozen=True)
@@ -38,44 +49,95 @@ class Topic:
         """Return everything but the number of partitions, which may grow: for the checkpoint."""
         return {key: value for key, value in asdict(self).items() if key != "partitions"}
 
-    def check(self, position: Position) -> None:
-        """Raise CheckpointError that names the difference if `position` is of another topic."""
+    def difference(self, position: Position) -> str | None:
+        """Return the first part of the identity that differs in `position`, None if none does."""
         for key, value in self.identity().items():
             before = position.get(key)
             if before != value and (key == "name" or None not in {before, value}):
-                raise CheckpointError(
-                    f"the checkpoint was made with a topic whose {key} is {before!r}, and that of "
-                    f"{self.name} is {value!r}: its offsets mean other records; restore the topic, "
-                    "or choose another checkpoint directory"
-                )
+                return key
+        return None
+
+    def check(self, position: Position) -> None:
+        """Raise CheckpointError that names the difference if `position` is of another topic."""
+        if (key := self.difference(position)) is not None:
+            raise CheckpointError(
+                f"the checkpoint was made with a topic whose {key} is {position.get(key)!r}, and "
+                f"that of {self.name} is {self.identity()[key]!r}: its offsets mean other records; "
+                "restore the topic, or choose another checkpoint directory"
+            )
+
+
+class UnknownTopicError(ConfigError):
+    """No broker knows the topic."""
+
+
+class TopicFinder:
+    """Asks the brokers about one topic, again and again over one connection.
+
+    Parameters
+    ----------
+    name
+        Of the topic.
+    options
+        Of the client.
+    """
+
+    def __init__(self, name: str, options: ClientOptions) -> None:
+        self.name = name
+        self.options = options
+        self._admin: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._admin is not None:
+            with SILENCE:
+                self._admin.close()
+            self._admin = None
+
+    def find(self) -> Topic:
+        """Return the topic as its brokers describe it now.
+
+        Raises
+        ------
+        UnavailableError
+            No broker answers in time, or a partition has no leader.
+        UnknownTopicError
+            No broker knows the topic.
+        ConfigError
+            The brokers refuse the login, or do not let the user describe the topic.
+        """
+        name, options = self.name, self.options
+        if self._admin is None:
+            self._admin = connect(
+                KafkaAdminClient, options, name, action="describe", request_timeout_ms=ANSWERING
+            )
+        with COUNTER.listening() as causes:
+            try:
+                (topic,) = self._admin.describe_topics([name])
+                if topic["error_code"]:
+                    raise for_code(topic["error_code"])
+                if leaderless := [
+                    one["partition_index"] for one in topic["partitions"] if one["leader_id"] < 0
+                ]:
+                    raise LeaderNotAvailableError(f"partitions {leaderless} have no leader")
+                cluster_id = _cluster_id(self._admin)
+            except UnknownTopicOrPartitionError:
+                raise UnknownTopicError(
+                    f"topic {name!r} is not known at {options.servers}: create it first"
+                ) from None
+            except (KafkaError, OSError) as error:
+                raise failure(
+                    error, options, topic=name, action="describe", causes=causes, kind=ConfigError
+                ) from None
+        return Topic(name, topic.get("topic_id"), cluster_id, len(topic["partitions"]))
 
 
 def find_topic(name: str, options: ClientOptions) -> Topic:
-    """Return a topic as its brokers describe it.
-
-    Raises
-    ------
-    ConfigError
-        No broker answers, or none knows the topic.
-    """
-    try:
-        admin = KafkaAdminClient(**options.of(KafkaAdminClient))
-    except (KafkaError, TypeError, ValueError, OSError) as error:
-        raise ConfigError(unreachable(options, error)) from None
-    try:
-        (topic,) = admin.describe_topics([name])
-        if topic["error_code"] or not topic["partitions"]:
-            raise ConfigError(f"topic {name!r} is not known at {options.servers}: create it first")
-        return Topic(name, topic.get("topic_id"), _cluster_id(admin), len(topic["partitions"]))
-    except KafkaError as error:
-        raise ConfigError(unreachable(options, error)) from None
-    finally:
-        admin.close()
-
-
-def unreachable(options: ClientOptions, error: Exception) -> str:
-    """Return the message for brokers that do not answer or report an error."""
-    return f"Kafka at {options.servers}: {options.scrub(error)}"
+    """Return a topic as its brokers describe it, see `TopicFinder.find`."""
+    with TopicFinder(name, options) as finder:
+        return finder.find()
 
 
 def _cluster_id(admin: Any) -> str | None:

@@ -49,6 +49,8 @@ class PrometheusExporter(Monitor):
         of the absolute error of a regressor. Divide by ``predictions_total``.
     ``rejected_total{reason}``, ``checkpoint_failures_total``
         Records that were set aside, and checkpoints that could not be written.
+    ``outage_seconds``
+        Seconds for which a broker that the run reads from or writes to has been away; 0 otherwise.
     ``label_join{state}``
         If labels come on a stream of their own: numbers of predictions and labels of the whole
         stream that were matched, expired, and so on; see `LabelJoin`.
@@ -112,6 +114,7 @@ class PrometheusExporter(Monitor):
         self.correct = new(Counter, "predictions_correct", "Predictions of the right class.")
         self.loss = new(Counter, "loss_sum", "Cross-entropy or absolute error, summed.")
         self.rejects = new(Counter, "rejected", "Records set aside.", ("reason",))
+        self.outage = new(Gauge, "outage_seconds", "Time that a broker has been away.")
         self.join = new(Gauge, "label_join", "Predictions and late labels by state.", ("state",))
         self.failures = new(Counter, "checkpoint_failures", "Checkpoints not written.")
         self.seconds = new(
@@ -160,8 +163,9 @@ class PrometheusExporter(Monitor):
         """URL of the metrics."""
         return f"{self._server.url}/metrics"
 
-    def turn(self, waits: bool = False) -> None:
-        self.health.turn(waits)
+    def turn(self, waits: bool = False, outage: float = 0.0) -> None:
+        self.health.turn(waits, outage)
+        self.outage.set(outage)
 
     def stop(self) -> None:
         self.health.stop()

@@ -79,6 +79,7 @@ class TestFigures:
             "objective",
             "last_batch_timestamp_seconds",
             "last_checkpoint_timestamp_seconds",
+            "outage_seconds",
         }
         assert ("rejected_total", "ragged") in samples
         assert set(samples.values()) == {0.0}
