@@ -182,7 +182,7 @@ class TestTopicsThatChange:
         def add() -> None:
             with broker.admin() as admin:
                 admin.create_partitions({topic: 3})
-            time.sleep(1)  # until the producer's own metadata know them
+            time.sleep(2)  # until the source has found them
             for partition in range(3):
                 broker.send(
                     topic, numbers(100 * partition, 100 * partition + 30), partition=partition
