@@ -139,7 +139,7 @@ def a_learner_where_a_function_is_called(s: State) -> None:
 
 @gadget
 def a_cache_that_unpickles_a_file(s: State) -> None:
-    s.put("Scores", "metrics", s.an_object("river.stream.cache:Cache", directory="/tmp"))
+    s.put("Scores", "metrics", s.an_object("river.stream.cache:Cache", directory="somewhere"))
 
 
 @gadget
@@ -190,7 +190,7 @@ def a_system_function(s: State) -> None:
 
 @gadget
 def a_partial_application_that_makes_the_values_of_a_table(s: State) -> None:
-    held = ["id > /tmp/x"]
+    held = ["id > x"]
     code = {"kind": "callable", "path": "t", "name": "partial of posix.system()", "holds": held}
     s.put("StandardScaler", "counts", s.a_table(s.add(code)))
 
