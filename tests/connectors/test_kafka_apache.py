@@ -5,6 +5,7 @@ One broker, which asks for a login, serves all tests of this module.
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import time
@@ -28,11 +29,18 @@ from tests.runs import read_lines, rows, start
 DESCRIBE, READ = ACLOperation.DESCRIBE, ACLOperation.READ
 
 
+pytestmark = pytest.mark.filterwarnings(
+    # The client leaves a socket to the garbage collector whenever a broker refuses it.
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that asks for a login; its client is the administrator."""
     with secured_broker(tmp_path_factory.mktemp("secured")) as running:
         yield running
+    gc.collect()  # the sockets, while the warning of them is expected
 
 
 def source(broker: Broker, topic: str, user: str = ADMIN, **options: Any) -> KafkaSource:
@@ -112,8 +120,8 @@ class TestLogins:
     @pytest.mark.parametrize(
         ("client", "message"),
         [
-            (login(READER, password="wrong"), "refuses the login of user 'reader': check sasl_"),
-            (login(READER, "SCRAM-SHA-512"), "refuses the login of user 'reader'"),
+            (login(READER, password="wrong"), "refuses? the login of user 'reader'"),
+            (login(READER, "SCRAM-SHA-512"), "refuses? the login of user 'reader'"),
             (login(READER) | {"security_protocol": "PLAINTEXT"}, "does the broker expect another"),
         ],
     )
@@ -174,7 +182,7 @@ class TestTopicsThatChange:
         def add() -> None:
             with broker.admin() as admin:
                 admin.create_partitions({topic: 3})
-            time.sleep(1)  # until the producer's own metadata know them
+            time.sleep(2)  # until the source has found them
             for partition in range(3):
                 broker.send(
                     topic, numbers(100 * partition, 100 * partition + 30), partition=partition

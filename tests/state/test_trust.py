@@ -139,7 +139,7 @@ def a_learner_where_a_function_is_called(s: State) -> None:
 
 @gadget
 def a_cache_that_unpickles_a_file(s: State) -> None:
-    s.put("Scores", "metrics", s.an_object("river.stream.cache:Cache", directory="/tmp"))
+    s.put("Scores", "metrics", s.an_object("river.stream.cache:Cache", directory="somewhere"))
 
 
 @gadget

@@ -17,6 +17,7 @@ from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     ProducerFencedError,
+    RequestTimedOutError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailedError,
@@ -108,7 +109,8 @@ def explain(
             return options.scrub(f"{detail}: {advice.format(**words)}")
     if "socket disconnected" in str(error):
         protocol = options.values.get("security_protocol", "PLAINTEXT")
-        detail += f" (security_protocol is {protocol}: does the broker expect another one?)"
+        login = f", or refuse the login of {words['user']}" if "SASL" in protocol else ""
+        detail += f" (security_protocol is {protocol}: does the broker expect another one{login}?)"
     return options.scrub(detail)
 
 
@@ -133,7 +135,10 @@ def failure(
 
 def _telling(error: Exception, causes: Iterable[Exception]) -> Exception:
     """Return the error that tells most: one that does not pass, or else the last cause."""
-    causes = [one for one in causes if not isinstance(one, KafkaTimeoutError)]
+    # Attempts that time out say less than those that the broker ended.
+    causes = [
+        one for one in causes if not isinstance(one, KafkaTimeoutError | RequestTimedOutError)
+    ]
     if not isinstance(error, KafkaTimeoutError) or not causes:
         return error
     lasting = [one for one in causes if not passes(one)]

@@ -128,14 +128,13 @@ class Session:
         DataError
             The next record is lost, the topic is another one now, or the brokers refuse the user.
         """
-        records = self._arrivals.poll(count)
         self._watch.check()
         if (error := self._watch.error or self._reader.error) is not None:
             self.outage.begin(error)
         else:
             self.outage.end()
             self._grow()
-        return records
+        return self._arrivals.poll(count)
 
     def position(self) -> Position:
         """Return where reading is after all records that were returned: JSON values."""
