@@ -37,7 +37,7 @@ def test_it_is_stopped_and_goes_on(root: Path, tmp_path: Path) -> None:
             finally:
                 demo.kill()
         assert demo.returncode == 0, err
-        assert "stopping: the same command goes on from here" in err
+        assert "stopping: the same command resumes from here" in err
         assert "accuracy 0." in err
         assert "lag" in err
         assert "Accuracy 0." in out

@@ -109,7 +109,7 @@ def test_of_a_function_of_torch() -> None:
         (lambda u: 0.0 * u + 2.0, {}, "phi is not increasing: it is 2 everywhere"),
         (lambda u: u / (u - u), {}, "but at 0 it is nan"),
         (np.exp, {}, "phi must be finite up to 10000, but at 71[0-9].* it is inf"),
-        (lambda u: u[:3], {}, r"of \(\d+,\) it made \(3,\)"),
+        (lambda u: u[:3], {}, r"array, \(\d+,\); it gave \(3,\)"),
         (math.tanh, {}, "phi must be a function of NumPy arrays"),
         (np.tanh, {"inverse": np.tan}, "inverse does not undo phi"),
         (np.tanh, {"curvature": 0.5}, "slope of .*, more than curvature=0.5"),

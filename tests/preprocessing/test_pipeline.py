@@ -308,5 +308,5 @@ class TestPipeline:
         assert chosen.transform_one({"a": 2.0, "b": 5.0, "s": "u"}) == {"a": 0, "b": 5, "s_u": 1}
 
     def test_a_feature_is_either_scaled_or_a_category(self) -> None:
-        with pytest.raises(ConfigError, match="month: a feature is either"):
+        with pytest.raises(ConfigError, match="month: a feature cannot be in both"):
             pipeline(linear_model.LinearRegression(), scale=["month"], one_hot=["month"])
