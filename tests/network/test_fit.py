@@ -23,7 +23,7 @@ from fenchel_stream.network.losses import LOSSES
 from fenchel_stream.network.single_lambda import with_single_lambda
 from tests import oracle
 from tests.oracle import Matrix, ones
-from tests.tensors import ALL_DEVICES
+from tests.tensors import ALL_DEVICES, needs_torch
 
 QUIET: dict[str, Any] = {"progress": False}
 
@@ -100,6 +100,7 @@ class TestFit:
         assert reports[-1].bound.feasible == pytest.approx(network.objective(x, y), rel=1e-12)
         assert network.lam == last.lam
 
+    @needs_torch
     def test_convolutions(self) -> None:
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(10, 6, 6, 1)), rng.integers(0, 2, 10)
@@ -269,6 +270,7 @@ class TestSingleLambda:
         assert values[1] == pytest.approx(values[0], rel=1e-9)
         assert network.lam == lam
 
+    @needs_torch
     def test_convolutions(self) -> None:
         layers = [Conv2d(3, 3), AveragePool2d(2), Conv2d(2, 2), Dense(2)]
         network = LiftedNetwork.of(layers, (6, 6, 1), lam=[0.1, 7.0], dtype="float64")
