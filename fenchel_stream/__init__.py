@@ -6,8 +6,9 @@ and `evaluate` tests a model on a stream.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fenchel_stream.lazy import lazy_names
 
 if TYPE_CHECKING:
     from fenchel_stream.estimators.classifier import FenchelClassifier
@@ -34,12 +35,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # A name is imported when it is first used. The imports are slow, and the command line must
-    # react to Ctrl-C before they begin.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ A class is imported when it is first used, so that a run loads only the connecto
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fenchel_stream.lazy import lazy_names
 
 if TYPE_CHECKING:
     from fenchel_connectors.csv import CsvSource
@@ -43,7 +44,4 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -1,8 +1,7 @@
-"""The array operations that NumPy and PyTorch spell differently, and the import of PyTorch.
+"""The array operations that NumPy and PyTorch spell differently.
 
 The mathematics of the network is written once, in the names that ``numpy`` and ``torch`` share.
 NumPy serves the CPU, where its calls cost less; PyTorch serves the GPU and the convolutions.
-PyTorch is optional: only `import_torch` imports it, and only when a network needs it.
 """
 
 from __future__ import annotations
@@ -10,35 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import import_module
 from math import isnan
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from fenchel_stream import pytorch
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.pytorch import import_torch
 
 Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``torch.Tensor``; one computation never mixes the two."""
 
 LARGEST = 1e15
 """Inputs must not be larger, so that their squares stay finite in single precision."""
-
-
-def import_torch(feature: str) -> Any:
-    """Return the module ``torch``.
-
-    Raises
-    ------
-    ConfigError
-        PyTorch is not installed; the message says that `feature` needs it, and how to install it.
-    """
-    try:
-        return import_module("torch")
-    except ImportError as error:
-        raise ConfigError(
-            f"{feature} needs PyTorch: pip install 'fenchel-stream[torch]' ({error})"
-        ) from error
 
 
 def check_device(device: str) -> None:
@@ -65,10 +49,7 @@ def is_tensor(x: Any) -> bool:
     """Return whether `x` is a tensor of PyTorch, without importing PyTorch."""
     if type(x) is np.ndarray:  # The common case, in a sixth of the time of the check below.
         return False
-    # Before PyTorch is imported, no value can be a tensor. While another thread imports it, the
-    # module has no such name yet.
-    tensor: Any = getattr(sys.modules.get("torch"), "Tensor", None)
-    return tensor is not None and isinstance(x, tensor)
+    return pytorch.is_tensor(x)
 
 
 def namespace(x: Array) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 from fenchel_stream.errors import CheckpointError
+from fenchel_stream.pytorch import import_torch, is_tensor
 from fenchel_stream.state.kind import Counterpart, Kind, Node, Packing, Restoring
 
 
@@ -29,8 +28,9 @@ class Arrays(Kind):
         if type(obj) is np.ndarray:
             return is_plain(obj.dtype) or obj.dtype.kind in "SU"
         return (
-            type(obj) is _tensor_class()
-            and obj.layout is import_torch().strided
+            is_tensor(obj)
+            and type(obj) is loaded_torch().Tensor
+            and obj.layout is loaded_torch().strided
             and not (obj.requires_grad or obj.is_conj() or obj.is_neg() or obj.is_quantized)
         )
 
@@ -48,7 +48,7 @@ class Arrays(Kind):
         if "numpy" in node:
             _check(node, fits and data.dtype.str == node["numpy"] and self.holds(data, ()))
             return _laid_out(data, node)
-        torch, dtype = import_torch(), torch_dtype(node["torch"])
+        torch, dtype = loaded_torch(), torch_dtype(node["torch"])
         _check(node, fits and data.dtype == data_of(torch.empty(0, dtype=dtype)).dtype)
         device = at.fresh.device if isinstance(at.fresh, torch.Tensor) else at.device or "cpu"
         return torch.from_numpy(_laid_out(data, node)).view(dtype).to(device)
@@ -64,7 +64,7 @@ def data_of(array: Any) -> NDArray[Any]:
     """
     if isinstance(array, np.ndarray):
         return array
-    torch, host = import_torch(), array.cpu()
+    torch, host = loaded_torch(), array.cpu()
     try:
         return np.asarray(host.numpy())
     except TypeError:
@@ -106,8 +106,7 @@ def array_name(path: str) -> str:
 
 def is_array(obj: object) -> bool:
     """Say whether `obj` is an array or a tensor, of any kind."""
-    tensor = _tensor_class()
-    return isinstance(obj, np.ndarray) or (tensor is not None and isinstance(obj, tensor))
+    return isinstance(obj, np.ndarray) or is_tensor(obj)
 
 
 def is_plain(dtype: np.dtype[Any]) -> bool:
@@ -115,29 +114,15 @@ def is_plain(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biufcmM"
 
 
-def _tensor_class() -> Any:
-    """Return the class of tensors, None before torch is imported: then no value can be a tensor.
-
-    While another thread imports torch, the module has no such name yet.
-    """
-    return getattr(sys.modules.get("torch"), "Tensor", None)
-
-
-def import_torch() -> Any:
-    """Return torch.
+def loaded_torch() -> Any:
+    """Return the module ``torch``.
 
     Raises
     ------
     CheckpointError
         It is not installed.
     """
-    try:
-        return import_module("torch")
-    except ImportError as error:
-        raise CheckpointError(
-            "the state holds tensors of torch, which is not installed: "
-            "pip install 'fenchel-stream[torch]'"
-        ) from error
+    return import_torch("a tensor of the state", CheckpointError)
 
 
 def is_device(value: Any) -> bool:
@@ -159,7 +144,7 @@ def torch_dtype(name: str) -> Any:
     CheckpointError
         There is none of that name, or no torch.
     """
-    torch = import_torch()
+    torch = loaded_torch()
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype):
         raise CheckpointError(f"{name!r} is no type of tensors")

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.arrays import import_torch, is_plain, torch_dtype, torch_name
+from fenchel_stream.state.arrays import is_plain, loaded_torch, torch_dtype, torch_name
 from fenchel_stream.state.classes import class_name
 
 NOT_AN_ATOM = object()
@@ -163,6 +163,6 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
     **{tag: unpack for tag, _, unpack in _CODECS.values()},
     "numpy": _from_numpy,
     "numpy dtype": _from_numpy_dtype,
-    "torch device": lambda packed: import_torch().device(packed),
+    "torch device": lambda packed: loaded_torch().device(packed),
     "torch dtype": torch_dtype,
 }

@@ -9,13 +9,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
 from tests.apache.jars import obstacle
@@ -80,6 +80,16 @@ class Cluster(Broker):
         process = self._running.pop(number)
         process.send_signal(with_signal)
         process.wait(PATIENCE)
+
+    def move(self, topic: str, nodes: Sequence[Sequence[int]]) -> None:
+        """Ask for other nodes to hold each partition of a topic. It takes a while."""
+        with self.admin() as admin:
+            admin.alter_partition_reassignments(
+                {
+                    TopicPartition(topic, partition): [number + 1 for number in numbers]
+                    for partition, numbers in enumerate(nodes)
+                }
+            )
 
     def in_sync(self, topic: str, replicas: int = NODES) -> None:
         """Return once every partition of a topic has so many replicas that are up to date."""

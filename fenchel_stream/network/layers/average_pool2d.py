@@ -13,12 +13,12 @@ from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.arrays import (
     Array,
     as_array,
-    import_torch,
     is_tensor,
     namespace,
     with_ones,
 )
 from fenchel_stream.network.layers.layer import Layer, LinearMap, Shape, size
+from fenchel_stream.pytorch import import_torch
 
 
 @dataclass(frozen=True)

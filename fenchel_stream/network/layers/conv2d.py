@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fenchel_stream.errors import ConfigError
-from fenchel_stream.network.arrays import Array, as_array, import_torch, is_tensor
+from fenchel_stream.network.arrays import Array, as_array, is_tensor
 from fenchel_stream.network.layers.layer import Layer, Shape, is_count, size
+from fenchel_stream.pytorch import import_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
