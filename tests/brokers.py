@@ -2,8 +2,7 @@
 
 Apache Kafka runs where Java is; the other two run everywhere, and have faults of their own, listed
 in `FAULTS`. A test that meets a fault says so by `Broker.needs` and is skipped on that broker
-alone. The ``broker`` fixture of ``conftest.py`` runs a test on all of them, and on the cluster that
-``KAFKA_BOOTSTRAP`` names.
+alone. The fixtures ``broker`` and ``own_broker`` of ``conftest.py`` run a test on each of `TESTED`.
 """
 
 from __future__ import annotations
@@ -33,10 +32,16 @@ if TYPE_CHECKING:
 NAMED = os.environ.get("KAFKA_BOOTSTRAP")
 """A cluster that the same tests are run on, as ``host:9092``. They make topics and leave them."""
 
-BROKERS = ("apache", "noida", "tansu", *(["cluster"] if NAMED else []))
-
 DURABLE = "noida" if obstacle() else "apache"
 """The broker of tests that need one broker, which keeps its data when it is stopped."""
+
+DEFAULT = "noida tansu" if obstacle() else "apache"
+
+TESTED = os.environ.get("KAFKA_BROKERS", DEFAULT).split() + (["cluster"] if NAMED else [])
+"""The brokers that the tests run on: Apache Kafka, or the other two where it cannot run.
+
+``KAFKA_BROKERS="apache noida tansu" make test`` runs them on all three.
+"""
 
 FAULTS: dict[str, dict[str, str]] = {
     "apache": {},
@@ -79,7 +84,7 @@ class Broker:
     Parameters
     ----------
     name
-        One of `BROKERS`.
+        One of the names in `FAULTS`.
     folder
         Where its data and its output go.
     proxy

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.brokers import BROKERS, Broker
+from tests.brokers import TESTED, Broker
 from tests.tensors import INSTALLED, needs_torch
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are drawn to files: tests have no screen
@@ -49,7 +49,7 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=BROKERS)
+@pytest.fixture(scope="session", params=TESTED)
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Broker]:
@@ -58,7 +58,7 @@ def broker(
         yield running
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(params=TESTED)
 def own_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """A Kafka broker for one test, which may stop and start it."""
     with Broker(request.param, tmp_path) as running:

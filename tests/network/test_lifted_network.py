@@ -155,7 +155,7 @@ class TestObjective:
         scale=st.sampled_from([0.1, 1.0, 5.0]),
         seed=st.integers(0, 10**6),
     )
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     def test_never_rises(
         self,
         sizes: list[int],

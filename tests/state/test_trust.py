@@ -393,7 +393,7 @@ def a_python_twister_beyond_its_end(s: State) -> list[int]:
 
 
 def containers_that_hold_each_other(s: State) -> list[int]:
-    count = 2_000
+    count = 700
     first = len(s.nodes) + 1
     holders = [[first + i] for i in range(count)]
     outer = s.a_list(*holders)

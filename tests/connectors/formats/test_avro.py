@@ -267,7 +267,7 @@ def _nested(
 FIELDS = st.dictionaries(NAMES, st.recursive(SIMPLE, _nested, max_leaves=4), max_size=6)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(fields=FIELDS)
 def test_any_record_is_the_row_that_json_would_have_given(
     server: RegistryServer, fields: dict[str, tuple[Any, Any, Any]]
@@ -280,7 +280,7 @@ def test_any_record_is_the_row_that_json_would_have_given(
     assert repr(row(AvroFormat(Registry(server.url)), value)) == repr(by_json)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(body=st.binary(max_size=40))
 def test_any_bytes_are_a_row_or_have_a_fault(server: RegistryServer, body: bytes) -> None:
     kinds = [kind for kind, _, _ in LOGICAL.values()]
