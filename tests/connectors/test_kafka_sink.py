@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import string
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -20,6 +21,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from fenchel_connectors.kafka import KafkaSink
+from fenchel_connectors.kafka import published as reading
+from fenchel_connectors.kafka import publisher as sending
 from fenchel_connectors.kafka import sink as sinking
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.errors import CheckpointError, ConfigError, DataError
@@ -249,7 +252,7 @@ def test_the_end_of_a_busy_topic_is_that_of_the_start(
                 broker.send(topic, [b"{}" * 600])
             return super().poll(*arguments, **named)
 
-    monkeypatch.setattr(sinking, "KafkaConsumer", Slow)
+    monkeypatch.setattr(reading, "KafkaConsumer", Slow)
     second = KafkaSink(address, writer="a", client={"fetch_max_bytes": 1000})
     second.truncate(begin)
     second.close()
@@ -280,7 +283,7 @@ def test_a_broker_that_goes_away_while_it_is_read(
                 frozen.close()
             outages.append(outage)
 
-        monkeypatch.setattr(sinking, "KafkaConsumer", Frozen)
+        monkeypatch.setattr(reading, "KafkaConsumer", Frozen)
         second.on_outage(thaw)
         second.truncate(begin)
     assert second.position["ahead"] == sorted(f"f:{n}" for n in range(20))
@@ -317,6 +320,37 @@ def test_a_transaction_of_another_run_that_does_not_end(
     first.close()
 
 
+@pytest.mark.parametrize("committed_first", [True, False])
+def test_a_transaction_that_does_not_end_is_begun_anew(
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    committed_first: bool,
+) -> None:
+    """The client waits for ever, before or after the brokers have committed."""
+    broker.needs("takeover")
+    monkeypatch.setattr(sinking, "STUCK", 1.0)
+    topic = broker.topic()
+    sink = KafkaSink(f"//{broker.bootstrap}/{topic}", writer="a", transactional=True)
+    sink.write([{"where": "f:0"}])
+    release, stuck = threading.Event(), sink._publisher._producer
+    commit = stuck.commit_transaction
+
+    def hang() -> None:
+        if committed_first:
+            commit()
+        release.wait(PATIENCE)
+
+    monkeypatch.setattr(stuck, "commit_transaction", hang)
+    sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
+    sink.write([{"where": "f:21"}])
+    release.set()
+    sink.close()
+    stuck.close(timeout=1)
+    assert [one["where"] for one in committed(broker, topic, 22)] == [f"f:{n}" for n in range(22)]
+    assert "a transaction does not end; another producer begins it anew" in caplog.text
+
+
 class TestRefused:
     """A refusal of the brokers is an error, also in a run without checkpoints."""
 
@@ -335,7 +369,7 @@ class TestRefused:
         sink.flush()
         with own_broker.frozen():
             sink.write([{"where": "f:2"}])
-            monkeypatch.setattr(sinking, "CLOSING", 0.5)
+            monkeypatch.setattr(sending, "CLOSING", 0.5)
             with pytest.raises(DataError, match="cannot be written: Kafka at"):
                 sink.close()
             monkeypatch.undo()

@@ -29,6 +29,10 @@ SLOW = 5.0
 """Seconds after which a call that blocks counts as an outage."""
 
 
+class StuckError(KafkaTimeoutError):  # type: ignore[misc]
+    """A call of the client does not end although the cluster answers."""
+
+
 class Patience:
     """Makes calls that block, each in a thread of its own.
 
@@ -72,8 +76,8 @@ class Patience:
         ------
         DataError
             Meanwhile the topic was deleted, or made again.
-        KafkaTimeoutError
-            The call blocks although the cluster answers.
+        StuckError
+            The call blocks although the cluster answers; it goes on blocking its thread.
         """
         ended = threading.Event()
         outcome: list[T] = []
@@ -98,7 +102,7 @@ class Patience:
                 if watch is None or watch.topic is None or watch.error is not None:
                     answering = time.monotonic()
                 elif time.monotonic() - answering > stuck_after:
-                    raise KafkaTimeoutError("the cluster answers, but the client does not finish")
+                    raise StuckError("the cluster answers, but the client does not finish")
                 if watch is not None:
                     watch.check()
                     if time.monotonic() - begin >= SLOW:

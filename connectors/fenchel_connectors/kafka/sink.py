@@ -27,63 +27,29 @@ flight when the process is killed may then arrive after the next process has rea
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Any, ClassVar
 
-import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaError
 
-from fenchel_connectors.jsonl_sink import OPTIONS
 from fenchel_connectors.kafka.client import ClientOptions, split_address
-from fenchel_connectors.kafka.client_log import SILENCE
-from fenchel_connectors.kafka.connection import connect
 from fenchel_connectors.kafka.failures import explain, failure
-from fenchel_connectors.kafka.patience import Patience
+from fenchel_connectors.kafka.patience import Patience, StuckError
+from fenchel_connectors.kafka.published import find_published
+from fenchel_connectors.kafka.publisher import Publisher
 from fenchel_connectors.kafka.topic import find_topic
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
-LARGEST = 64 << 20
-"""Bytes of a record before it is compressed; what the broker takes is for it to say."""
+log = logging.getLogger(__name__)
 
-DEFAULTS: dict[str, Any] = {
-    "compression_type": "gzip",
-    "linger_ms": 5,
-    "max_request_size": LARGEST,
-    "max_block_ms": 10_000,
-    "delivery_timeout_ms": 2**31 - 1,
-}
-"""Defaults that differ from kafka-python's: the client sends a record until the brokers have it. A
-record that is handed to it a second time could stand in the topic twice."""
-
-FORCED: dict[str, Any] = {"acks": "all", "enable_idempotence": True}
-"""Options that cannot be set: any other value would lose records or publish them twice."""
-
-CUT = 1000
-"""Characters of its text that a dead letter keeps if the broker refuses it as too large."""
-
-UNSETTLED = 10_000
-"""Records in flight after which `write` waits for the broker, even if no checkpoint is due."""
-
-CLOSING = 5.0
-"""Seconds that the client may take to close."""
-
-LOOKING = 75.0
-"""Seconds without a record after which reading the topic is given up. Another run may have begun a
-transaction and died. That hides later records until the broker aborts it, by default after a
-minute."""
-
-STUCK = 120.0
+STUCK = 60.0
 """Seconds for which the cluster may answer while a transaction does not end. After all brokers had
-died, kafka-python 3.0.12 has waited for ever; a run that starts again publishes the batch."""
-
-LOOK = 50
-"""Milliseconds that one poll of the topic may wait. At the end of the topic it always waits."""
-
+died at once, kafka-python 3.0.12 has waited for ever."""
 
 RESENDER = "dead letters"
 """The `writer` of records that `KafkaSink.resend` publishes."""
@@ -138,28 +104,23 @@ class KafkaSink(Sink):
     ) -> None:
         servers, self.name = split_address(address)
         self.client = ClientOptions(client or {}, servers)
-        self.key = key
-        self.writer = writer
         self.transactional = transactional
+        self.writer = writer
         self.topic = find_topic(self.name, self.client)
-        self._ends: dict[int, int] = {}
         self._ahead: set[str] = set()
-        self._sent: list[tuple[Any, Mapping[str, Any]]] = []
         self._closed = False
         self._patience = Patience(self.name, self.client)
-        self._producer = connect(
-            KafkaProducer, self.client, self.name, action="write", **self._options()
+        self._open = partial(
+            Publisher, self.name, self.client, writer=writer, key=key, transactional=transactional
         )
         try:
-            if transactional:
-                # This fences the earlier producer with this id, and aborts its open transaction.
-                self._producer.init_transactions()
-            self.truncate(None)
+            self._publisher = self._open()
         except KafkaError as error:
-            self.close()
             raise failure(
                 error, self.client, topic=self.name, action="write", kind=ConfigError
             ) from None
+        try:
+            self.truncate(None)
         except BaseException:
             self.close()
             raise
@@ -172,15 +133,20 @@ class KafkaSink(Sink):
         DataError
             The brokers refuse them.
         """
+        begin = dict(self._publisher.ends)
+        stuck_after = STUCK if self.transactional else inf
         new = [record for record in records if not self._published(record["where"])]
-        if not new:
-            return
-        try:
-            self._patience.wait_for(
-                lambda: self._publish(new), stuck_after=STUCK if self.transactional else inf
-            )
-        except KafkaError as error:
-            raise self._refused(error) from None
+        while new:
+            publish = partial(self._publisher.publish, new)
+            try:
+                self._patience.wait_for(publish, stuck_after=stuck_after)
+            except StuckError:
+                self._replace_publisher(begin)
+                new = [record for record in new if not self._published(record["where"])]
+            except KafkaError as error:
+                raise self._refused(error) from None
+            else:
+                return
 
     def flush(self) -> None:
         """Return once the brokers have everything written so far.
@@ -191,7 +157,7 @@ class KafkaSink(Sink):
             The brokers refuse a record.
         """
         try:
-            self._patience.wait_for(self._settle)
+            self._patience.wait_for(self._publisher.settle)
         except KafkaError as error:
             raise self._refused(error) from None
 
@@ -202,7 +168,7 @@ class KafkaSink(Sink):
     @property
     def position(self) -> Position:
         """The identity and the end of the topic, and the records ahead of the run."""
-        ends = {str(number): self._ends[number] for number in sorted(self._ends)}
+        ends = {str(number): end for number, end in sorted(self._publisher.ends.items())}
         return {**self.topic.identity(), "offsets": ends, "ahead": sorted(self._ahead)}
 
     def truncate(self, position: Position | None) -> None:
@@ -218,35 +184,18 @@ class KafkaSink(Sink):
         DataError
             The topic cannot be read to its end.
         """
-        partitions = [TopicPartition(self.name, number) for number in range(self.topic.partitions)]
         self._ahead.clear()
-        offsets: dict[str, int] = {}
         if position is not None:
             self.topic.check(position)
             self._ahead.update(position["ahead"])
-            offsets = position["offsets"]
-
-        def look() -> set[str]:
-            consumer = connect(KafkaConsumer, self.client, self.name, group_id=None)
-            try:
-                consumer.assign(partitions)
-                begin = consumer.end_offsets(partitions)
-                if position is not None:
-                    # The broker may have dropped old records since.
-                    first = consumer.beginning_offsets(partitions)
-                    begin = {p: max(offsets.get(str(p.partition), 0), first[p]) for p in partitions}
-                return self._read(consumer, begin)
-            finally:
-                with SILENCE:
-                    consumer.close()
-
         try:
-            # A run that begins should end soon if its brokers do not answer.
-            published = look() if position is None else self._patience.repeat(look)
+            if position is None:
+                # A run that begins should end soon if its brokers do not answer.
+                _, self._publisher.ends = find_published(self.topic, self.client, self.writer, None)
+            else:
+                self._look_after(position["offsets"])
         except KafkaError as error:
             raise self._refused(error) from None
-        if position is not None:
-            self._ahead |= published
 
     def close(self) -> None:
         """Wait for the records in flight and close the client; a second call does no harm.
@@ -259,8 +208,7 @@ class KafkaSink(Sink):
         if self._closed:
             return
         try:
-            self._settle(CLOSING)
-            self._producer.close(timeout=CLOSING)
+            self._publisher.close()
         except KafkaError as error:
             raise self._refused(error) from None
         self._closed = True
@@ -282,52 +230,13 @@ class KafkaSink(Sink):
             sink.truncate({**sink.position, "offsets": {}, "ahead": []})
             new = [record for record in records if not sink._published(record.where)]
             for record in new:
-                sink._send({"where": record.where, "key": record.key}, record.value)
+                sink._publisher.send({"where": record.where, "key": record.key}, record.value)
             sink.flush()
         except KafkaError as error:
             raise sink._refused(error) from None
         finally:
             sink.close()
         return len(new)
-
-    def _publish(self, records: list[Mapping[str, Any]]) -> None:
-        if self.transactional:
-            self._producer.begin_transaction()
-        for record in records:
-            self._send(record, orjson.dumps(record, str, OPTIONS).rstrip(b"\n"))
-        if self.transactional:
-            self._settle()
-            self._producer.commit_transaction()
-        elif len(self._sent) > UNSETTLED:
-            self._settle()
-
-    def _read(self, consumer: Any, begin: Mapping[Any, int]) -> set[str]:
-        """Return the places (``where``) of the records that this run has put after some offsets."""
-        for partition, offset in begin.items():
-            consumer.seek(partition, offset)
-        places: set[str] = set()
-        writer = self.writer.encode()
-        # The ends at the first poll: records that others publish meanwhile are not waited for.
-        # Some brokers report a wrong end of a topic, but a correct high watermark when polled.
-        ends: dict[Any, int] = {}
-        last = time.monotonic()
-        while any(
-            partition not in ends or consumer.position(partition, timeout_ms=0) < ends[partition]
-            for partition in begin
-        ):
-            for records in consumer.poll(timeout_ms=LOOK).values():
-                last = time.monotonic()
-                headers = [dict(record.headers) for record in records]
-                places |= {one["where"].decode() for one in headers if one.get("writer") == writer}
-            if time.monotonic() - last > LOOKING:
-                raise KafkaTimeoutError(
-                    f"no record came for {LOOKING:g} s before the end of the topic: the broker is "
-                    "gone, or a transaction in the topic has not ended"
-                )
-            known = {partition: consumer.highwater(partition) for partition in begin}
-            ends = {partition: end for partition, end in known.items() if end is not None} | ends
-        self._ends = {p.partition: consumer.position(p, timeout_ms=0) for p in begin}
-        return places
 
     def _published(self, where: str) -> bool:
         """Return whether the topic holds the record of a place already, and forget the place."""
@@ -336,52 +245,21 @@ class KafkaSink(Sink):
         self._ahead.remove(where)
         return True
 
-    def _send(self, record: Mapping[str, Any], value: bytes) -> None:
-        key = record.get(self.key)
-        while True:
-            try:
-                future = self._producer.send(
-                    self.name,
-                    value,
-                    key=None if key is None else str(key).encode(),
-                    headers=[("writer", self.writer.encode()), ("where", record["where"].encode())],
-                )
-            except KafkaTimeoutError:
-                continue  # the client has no room for more, and did not take the record
-            self._sent.append((future, record))
-            return
+    def _look_after(self, offsets: Mapping[str, int]) -> None:
+        """Note which records of this run the topic holds after `offsets`, and where it ends."""
+        look = partial(find_published, self.topic, self.client, self.writer, offsets)
+        published, self._publisher.ends = self._patience.repeat(look)
+        self._ahead |= published
 
-    def _settle(self, patience: float | None = None) -> None:
-        """Wait until the brokers have all records in flight, and note the new ends."""
-        while self._sent:
-            self._producer.flush(patience)
-            sent, self._sent = self._sent, []
-            for future, record in sent:
-                try:
-                    stored = future.get(CLOSING)
-                except MessageSizeTooLargeError:
-                    if "raw" not in record or record.get("cut"):
-                        raise
-                    # The letter keeps the place of the record, where the rest is.
-                    letter = _cut(record)
-                    self._send(letter, orjson.dumps(letter, str, OPTIONS).rstrip(b"\n"))
-                    continue
-                self._ends[stored.partition] = max(
-                    self._ends.get(stored.partition, 0), stored.offset + 1
-                )
+    def _replace_publisher(self, ends: Mapping[int, int]) -> None:
+        """Leave a producer that is stuck to itself, and go on with another one.
+
+        The brokers abort the transaction that the first has begun, if it has not committed it.
+        """
+        log.warning("%s: a transaction does not end; another producer begins it anew", self.name)
+        self._publisher = self._patience.repeat(self._open)
+        self._look_after({str(number): end for number, end in ends.items()})
 
     def _refused(self, error: KafkaError) -> DataError:
-        self._sent.clear()  # the same error is raised once
         why = explain(error, self.client, topic=self.name, action="write")
         return DataError(f"{self.name} cannot be written: {why}")
-
-    def _options(self) -> dict[str, Any]:
-        options = DEFAULTS | self.client.of(KafkaProducer) | FORCED
-        if self.transactional:
-            options["transactional_id"] = f"fenchel-stream-{self.writer}"
-        return options
-
-
-def _cut(letter: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in letter.items() if name != "base64"}
-    return {**rest, "raw": letter["raw"][:CUT], "cut": True}
