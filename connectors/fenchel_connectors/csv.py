@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -109,6 +110,10 @@ class CsvSource(Source):
                     rejects,
                     fixed_columns=True,
                 )
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return [self.file]
 
     @cached_property
     def total(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,10 @@ class JsonlSource(Source):
                     rejects,
                     originals=raw,
                 )
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return [Path("/dev/stdin") if self.waits else self.file]
 
     @cached_property
     def total(self) -> int | None:

@@ -11,6 +11,7 @@ import orjson
 
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.files import open_locked, replace
 from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
@@ -24,18 +25,20 @@ class JsonlSink(Sink):
 
     A new run calls ``truncate(None)``. A resumed run calls ``truncate`` with the position of its
     checkpoint, which drops the lines of the batches that it will learn again. NaN and infinities
-    are written as null. Keys that are not text are written as text (True as ``"true"``).
+    are written as null. Keys that are not text are written as text (True as ``"true"``). While the
+    sink is open, no other can open the same file.
 
     Parameters
     ----------
     address
-        Path of the file. The file and its folder are made if they do not exist. ``-`` is standard
-        output. Lines in a pipe cannot be dropped, so that a resumed run writes some of them again.
+        Path of the file, which must not be a link. The file and its folder are made if they do not
+        exist. ``-`` is standard output. Lines in a pipe cannot be dropped, so that a resumed run
+        writes some of them again.
 
     Raises
     ------
     ConfigError
-        The file cannot be written.
+        The file cannot be written, or another process writes it.
 
     Examples
     --------
@@ -65,7 +68,7 @@ class JsonlSink(Sink):
                 self._file = self.path.open("wb")
             else:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("ab")
+                self._file = open_locked(self.path)
         except OSError as error:
             raise ConfigError(f"jsonl: {address} cannot be written: {error.strerror}") from error
 
@@ -117,19 +120,33 @@ class JsonlSink(Sink):
                 self._file.close()
 
     @classmethod
+    def file(cls, address: str) -> Path | None:
+        return None if address in STDOUT else Path(address)
+
+    @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
-        """Replace the content of a file by the values of all records, one a line.
+        """Write the values of all records to a file, one a line.
+
+        The file may hold some of them already, from an earlier call.
 
         Raises
         ------
         ConfigError
-            The file cannot be written.
+            The file holds anything else, or cannot be written.
         """
         path = Path(address)
-        new = path.with_name(f"{path.name}.new")
+        lines = [record.value + b"\n" for record in records]
         try:
-            new.write_bytes(b"".join(record.value + b"\n" for record in records))
-            new.replace(path)
+            if path.exists() and not set(_lines(path)).issubset(lines):
+                raise ConfigError(
+                    f"{path} exists and holds other records, which would be lost: remove it, or "
+                    "name another file"
+                )
+            replace(path, b"".join(lines))
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
         return len(records)
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.is_file() else []

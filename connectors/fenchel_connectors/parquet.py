@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -84,6 +85,10 @@ class ParquetSource(Source):
                 where = [f"{self.file.name}:{number + 1}" for number in range(row, end)]
                 yield Batch(rows, where, {"row": end}, fixed_columns=True)
                 row = end
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return [self.file]
 
     @property
     def total(self) -> int:

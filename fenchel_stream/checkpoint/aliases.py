@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ CHECKPOINT = re.compile(r"[0-9]{8,}")
 
 ALIAS = re.compile(r"[A-Za-z][\w-]*")
 
-_NEW = ".new-alias"
+_NEW = re.compile(r"\.new-alias-[0-9a-f]{8}")
 
 
 def read_aliases(directory: Path, names: Iterable[str]) -> dict[str, str]:
@@ -41,14 +42,20 @@ def write_alias(directory: Path, alias: str, name: str) -> None:
     """
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f"alias {alias!r}: a letter, then letters, digits, - and _ are possible")
-    path, new = directory / alias, directory / _NEW
+    path, new = directory / alias, directory / f".new-alias-{uuid.uuid4().hex[:8]}"
     try:
         is_alias = path.is_symlink() and CHECKPOINT.fullmatch(str(path.readlink()))
         if os.path.lexists(path) and not is_alias:
             raise ConfigError(f"{path} is no alias: choose another name")
-        new.unlink(missing_ok=True)
         new.symlink_to(name)
         new.replace(path)  # in one step: the alias always stands for a checkpoint
         synchronise_directory(directory)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def remove_left_over(directory: Path) -> None:
+    """Remove what `write_alias` has left where it was killed."""
+    for path in directory.iterdir():
+        if _NEW.fullmatch(path.name) and path.is_symlink():
+            path.unlink(missing_ok=True)

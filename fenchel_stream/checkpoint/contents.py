@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fenchel_stream.checkpoint.disk import open_regular, read, synchronise, write
+from fenchel_stream.checkpoint.disk import create, open_regular, read, synchronise, write
 from fenchel_stream.checkpoint.manifest import Manifest
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state import pack, restore
@@ -61,7 +61,7 @@ class Contents:
         text = {"pickled": sorted(self.pickles), **self.tree}
         write(folder / STATE, json.dumps(text, separators=(",", ":"), allow_nan=False).encode())
         # What numpy.savez does, but with any name.
-        with (folder / ARRAYS).open("xb") as file:
+        with create(folder / ARRAYS) as file:
             with zipfile.ZipFile(file, "w") as archive:
                 for name, array in self.arrays.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

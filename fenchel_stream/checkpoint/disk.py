@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import time
 import uuid
@@ -14,13 +15,29 @@ from pathlib import Path
 from typing import IO
 
 from fenchel_stream.errors import CheckpointError
+from fenchel_stream.files import PRIVATE, open_to_append
+
+FOLDER = 0o700
+"""Mode of the directories of checkpoints: state and settings may be secret."""
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a new file and wait until the disk has it."""
-    with path.open("xb") as file:
+    with create(path) as file:
         file.write(content)
         synchronise(file)
+
+
+def create(path: Path) -> IO[bytes]:
+    """Open a new file, which only its owner may read.
+
+    Raises
+    ------
+    OSError
+        Something of that name exists, or the system refuses.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, PRIVATE), "wb")
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -83,14 +100,23 @@ class Lock:
     Raises
     ------
     CheckpointError
-        Another process has it; the message says which.
+        Another process has it, and the message says which; or the file is not that of a lock.
     """
 
     NAME = ".lock"
+    _CONTENT = re.compile(rb"([0-9]+( [0-9a-f]{0,32}\n?)?)?")  # a full disk may cut it off
 
     def __init__(self, directory: Path, name: str = NAME, attempts: int = ATTEMPTS) -> None:
         self._path = directory / name
-        self._file = self._path.open("a+b")
+        try:
+            self._file = open_to_append(self._path, PRIVATE)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EISDIR, errno.ELOOP}:
+                raise
+            raise self._foreign() from error
+        if not self._is_ours():
+            self._file.close()
+            raise self._foreign()
         try:
             self._take(attempts)
         except BlockingIOError as error:
@@ -111,13 +137,13 @@ class Lock:
     def holder(cls, directory: Path) -> str | None:
         """Return the id of the process that writes in a directory, None if there is none."""
         try:
-            with (directory / cls.NAME).open("rb") as file:
+            with open_regular(directory / cls.NAME) as file:
                 # A shared lock, released at once. A process that wants to write tries again.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _process((directory / cls.NAME).read_bytes())
-        except FileNotFoundError:
-            pass
+            return _process(read(directory / cls.NAME))
+        except OSError:
+            pass  # there is none, or it is no lock
         return None
 
     @property
@@ -128,7 +154,7 @@ class Lock:
         no answer, the lock counts as held.
         """
         try:
-            return self._path.read_bytes() != self._mark
+            return read(self._path) != self._mark
         except FileNotFoundError:
             return True
         except OSError:
@@ -138,6 +164,19 @@ class Lock:
         """Give up the right, also for the processes that were forked."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
+
+    def _is_ours(self) -> bool:
+        """Return whether the file holds nothing but what a lock writes, and may be emptied."""
+        if os.fstat(self._file.fileno()).st_nlink > 1:
+            return False
+        self._file.seek(0)
+        return self._CONTENT.fullmatch(self._file.read(1024)) is not None
+
+    def _foreign(self) -> CheckpointError:
+        return CheckpointError(
+            f"{self._path} is not a file that a run has written, and would be emptied: move it "
+            "away, or choose another directory"
+        )
 
     def _take(self, attempts: int) -> None:
         for _ in range(attempts - 1):

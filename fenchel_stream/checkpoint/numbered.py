@@ -7,6 +7,7 @@ old one goes, and who may write.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import uuid
@@ -14,8 +15,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fenchel_stream.checkpoint.aliases import CHECKPOINT
-from fenchel_stream.checkpoint.disk import Lock, synchronise_directory
+from fenchel_stream.checkpoint.aliases import CHECKPOINT, remove_left_over
+from fenchel_stream.checkpoint.contents import ARRAYS, STATE
+from fenchel_stream.checkpoint.disk import FOLDER, Lock, synchronise_directory
+from fenchel_stream.checkpoint.manifest import NAME
 from fenchel_stream.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,19 @@ log = logging.getLogger(__name__)
 # Never a checkpoint: one that is being written, and one that is being removed.
 _NEW, _OLD = ".new-", ".old-"
 _LEFT_OVER = re.compile(r"\.new-[0-9]{8,}-[0-9a-f]{8}|\.old-[0-9]{8,}")
+_PARTS = {NAME, STATE, ARRAYS}
+
+
+def is_reserved(directory: Path, path: Path) -> bool:
+    """Return whether `path` is the directory of checkpoints, or a name in it that is ours.
+
+    Those are the checkpoints, and all that begins with a dot.
+    """
+    root, place = Path(os.path.realpath(directory)), Path(os.path.realpath(path))
+    if not place.is_relative_to(root):
+        return False
+    parts = place.relative_to(root).parts
+    return not parts or any(part[0] == "." or CHECKPOINT.fullmatch(part) for part in parts)
 
 
 class NumberedDirectories:
@@ -52,7 +68,8 @@ class NumberedDirectories:
             return
         try:
             if not self.path.is_dir():
-                self.path.mkdir(parents=True)
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(FOLDER)
                 synchronise_directory(self.path.parent)
             self._lock = Lock(self.path)
             # Only now: later, what is half written may be that of a process that took over.
@@ -87,7 +104,7 @@ class NumberedDirectories:
             names = [
                 path.name
                 for path in self.path.iterdir()
-                if CHECKPOINT.fullmatch(path.name) and path.is_dir()
+                if CHECKPOINT.fullmatch(path.name) and _is_checkpoint(path)
             ]
         except FileNotFoundError:
             return []
@@ -97,8 +114,10 @@ class NumberedDirectories:
 
     def next(self) -> Path:
         """Return where the next one will be."""
-        last = self._last()
-        return self.path / f"{int(last) + 1 if last else 1:08d}"
+        number = int(self._last() or 0) + 1
+        while os.path.lexists(path := self.path / f"{number:08d}"):
+            number += 1  # somebody else's file or folder is in the way
+        return path
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:
@@ -118,7 +137,7 @@ class NumberedDirectories:
         # The name is unique: a process that was paused must not go on with ours, nor remove it.
         temporary = self.path / f"{_NEW}{path.name}-{uuid.uuid4().hex[:8]}"
         try:
-            temporary.mkdir()
+            temporary.mkdir(FOLDER)
             yield temporary
             synchronise_directory(temporary)
             temporary.rename(path)  # refused if another process was first
@@ -130,9 +149,9 @@ class NumberedDirectories:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def prune(self, keep: int, kept: Collection[str]) -> None:
-        """Remove all but the newest `keep` and those named in `kept`."""
+        """Remove all but the newest `keep`, those named in `kept`, and those with foreign files."""
         for name in self.names()[:-keep]:
-            if name in kept:
+            if name in kept or not _is_ours(self.path / name):
                 continue
             # Renamed first: a crash while it is removed must not leave half a checkpoint.
             old = self.path / f"{_OLD}{name}"
@@ -147,8 +166,26 @@ class NumberedDirectories:
 
     def _clean(self) -> None:
         for path in self.path.iterdir():
-            if _LEFT_OVER.fullmatch(path.name):
+            if _LEFT_OVER.fullmatch(path.name) and _is_ours(path):
                 shutil.rmtree(path, ignore_errors=True)
+        remove_left_over(self.path)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Return whether a numbered directory is a checkpoint, whole or damaged."""
+    return path.is_dir() and any(os.path.lexists(path / part) for part in _PARTS)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a directory holds nothing but files that a checkpoint has."""
+    return (
+        path.is_dir()
+        and not path.is_symlink()
+        and all(
+            file.is_file() and (file.name in _PARTS or file.suffix == ".pkl")
+            for file in path.iterdir()
+        )
+    )
 
 
 def reason(error: OSError) -> str:

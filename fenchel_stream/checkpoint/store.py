@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import io
 import logging
 import os
 import tarfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, Self
 
 from fenchel_stream.checkpoint.aliases import read_aliases, write_alias
 from fenchel_stream.checkpoint.contents import Contents, read_into
-from fenchel_stream.checkpoint.disk import Lock, read, synchronise, write
+from fenchel_stream.checkpoint.disk import Lock, create, read, synchronise, write
 from fenchel_stream.checkpoint.manifest import (
     CheckpointInfo,
     UnknownFormatError,
@@ -24,8 +26,9 @@ from fenchel_stream.checkpoint.manifest import (
     versions,
     write_manifest,
 )
-from fenchel_stream.checkpoint.numbered import NumberedDirectories, reason
+from fenchel_stream.checkpoint.numbered import NumberedDirectories, is_reserved, reason
 from fenchel_stream.errors import CheckpointError, ConfigError
+from fenchel_stream.files import PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -302,13 +305,14 @@ class CheckpointStore:
             The checkpoint is damaged, or the file exists or cannot be written.
         """
         info, target = self.verify(name), Path(path)
-        if info.path.resolve() in target.resolve().parents:
-            raise CheckpointError(f"{target} is in the checkpoint itself: choose another place")
+        if is_reserved(self.directory, target):
+            raise CheckpointError(f"{target} is among the checkpoints: choose another place")
         try:
-            with target.open("xb") as file:
+            with create(target) as file:
                 try:
                     with tarfile.open(fileobj=file, mode="w") as archive:
-                        archive.add(info.path, arcname=info.name)
+                        for part in sorted(info.path.iterdir()):
+                            _add(archive, f"{info.name}/{part.name}", read(part))
                     synchronise(file)
                 except BaseException:
                     target.unlink()
@@ -346,6 +350,13 @@ class CheckpointStore:
             except CheckpointError:
                 continue
         return CheckpointError(f"checkpoint {self.directory / name} is damaged: {error}; {advice}")
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file to an archive, without the name of its owner."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), PRIVATE, time.time()
+    archive.addfile(entry, io.BytesIO(content))
 
 
 def _listed(libraries: Mapping[str, str]) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from fenchel_stream.cli.configuration import configuration
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.runner.config import Config
+from fenchel_stream.runner.files import written_files
 from fenchel_stream.runner.group import Group
 from fenchel_stream.runner.learner import Learner
-from fenchel_stream.streams.registry import sink_file
 from fenchel_stream.streams.source import Batch
 from fenchel_stream.validation.row_check import CheckedRows
 
@@ -24,13 +24,14 @@ from fenchel_stream.validation.row_check import CheckedRows
 def execute(options: argparse.Namespace) -> None:
     """Check a configuration, its checkpoint, its outputs and the first batch of its source."""
     config = configuration(options)
-    learner = Learner(config)
+    learner = Learner(config, filter(None, [options.config]))
     _show("configuration", f"{options.config or 'flags'}: well-formed")
     _show("model", " ".join(repr(learner.test.model.model).split()))
     learners = map(Learner, Group(config).configs().values()) if config.run.group else [learner]
     for partition_learner in learners:
         _check_checkpoint(partition_learner)
-    for key, path in _files(config):
+    learner.check_files()
+    for key, path in _files(config).items():
         _check_writable(key, path)
     source, url = learner.labels.source, config.source.url
     if source.waits:
@@ -105,17 +106,12 @@ def _show_record(learner: Learner, batch: Batch, checked: CheckedRows) -> None:
         _show("", f"{name} = {value!r}: {role}")
 
 
-def _files(config: Config) -> list[tuple[str, Path]]:
+def _files(config: Config) -> dict[str, Path]:
     """Return the files and directories that a run writes, with their keys."""
-    output, checkpoint = config.output, config.checkpoint
-    urls = {
-        "output.predictions": output.predictions,
-        "output.rejects": output.rejects,
-        "output.plot": output.plot,
-        "checkpoint.directory": checkpoint and checkpoint.directory,
-    }
-    paths = {key: sink_file(url) for key, url in urls.items() if url}
-    return [(key, path) for key, path in paths.items() if path is not None]
+    files = written_files(config)
+    if config.checkpoint is not None:
+        files["checkpoint.directory"] = Path(config.checkpoint.directory)
+    return files
 
 
 def _check_writable(key: str, path: Path) -> None:

@@ -10,9 +10,10 @@ from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
-from fenchel_stream.errors import DataError
+from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.files import identity
 from fenchel_stream.runner.config import Config, load
-from fenchel_stream.streams.registry import find_sink, find_source, open_source
+from fenchel_stream.streams.registry import find_sink, find_source, open_source, sink_file
 from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Source
 
@@ -24,8 +25,12 @@ BATCH = 500
 def execute(options: argparse.Namespace) -> None:
     """Replay the letters that the command line names, and print how many were sent."""
     config = None if options.config is None else load(options.config)
+    source, target = _letters(options.letters, config), find_sink(options.target)
+    file = sink_file(options.target)
+    if file is not None and identity(file) in map(identity, source.files):
+        raise ConfigError(f"{file} is the file of the letters itself: name another target")
     letters: dict[str, dict[str, Any]] = {}
-    for letter in _read(options.letters, config, options.patience):
+    for letter in _read(source, options.patience):
         # A record may have several letters. The last counts, because a person may have mended it.
         letters[letter["where"]] = letter
     reasons = options.reason or {letter.get("reason") for letter in letters.values()}
@@ -35,7 +40,6 @@ def execute(options: argparse.Namespace) -> None:
         for letter in chosen
         if (value := content_of(letter)) is not None
     ]
-    target = find_sink(options.target)
     sent = target.connector.resend(target.address, records, **_client(config, target.connector))
     print(
         f"{len(letters)} letters: {sent} records sent, "
@@ -68,9 +72,12 @@ def _client(config: Config | None, connector: type[Source | Sink]) -> dict[str, 
     return {} if config is None else config.client(connector.client_table)
 
 
-def _read(url: str, config: Config | None, patience: float) -> Iterator[dict[str, Any]]:
+def _letters(url: str, config: Config | None) -> Source:
     url = url if ":" in url else f"jsonl:{url}"
-    source = open_source(url, **_client(config, find_source(url).connector))
+    return open_source(url, **_client(config, find_source(url).connector))
+
+
+def _read(source: Source, patience: float) -> Iterator[dict[str, Any]]:
     last = None  # until the source is connected
     with source.reading(BATCH) as batches:
         for batch in batches:

@@ -18,7 +18,7 @@ def execute(options: argparse.Namespace) -> None:
     if config.run.group:
         Group(config).run()
         return
-    learner = Learner(config)
+    learner = Learner(config, filter(None, [options.config]))
     result = learner.run()
     # Predictions on standard output must not be mixed with the summary.
     file = sys.stderr if config.output.predictions in STDOUT else sys.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,39 @@ import polars as pl
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.evaluation.scores import spell
+from fenchel_stream.files import replace
+
+MARK = "fenchel-stream"
+
+MARKED: dict[str, dict[str, Any]] = {
+    "eps": {"metadata": {"Creator": MARK}},
+    "jpeg": {"pil_kwargs": {"comment": MARK}},
+    "jpg": {"pil_kwargs": {"comment": MARK}},
+    "pdf": {"metadata": {"Creator": MARK}},
+    "png": {"metadata": {"Software": MARK}},
+    "ps": {"metadata": {"Creator": MARK}},
+    "svg": {"metadata": {"Creator": MARK}},
+    "tif": {"pil_kwargs": {"software": MARK}},
+    "tiff": {"pil_kwargs": {"software": MARK}},
+    "webp": {"pil_kwargs": {"xmp": MARK.encode()}},
+}
+"""How a picture of each format says who has drawn it, so that the next run may replace it."""
+
+_ENDS = 1 << 13  # bytes at each end of a picture among which the mark is
+
+
+def is_plot(path: Path) -> bool:
+    """Return whether a file is a picture that `Evaluation.save_plot` has drawn.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_ENDS)
+        file.seek(max(file.seek(0, io.SEEK_END) - _ENDS, 0))
+        return MARK.encode() in head or MARK.encode() in file.read(_ENDS)
 
 
 @dataclass(frozen=True)
@@ -116,7 +150,8 @@ class Evaluation:
     def save_plot(self, path: Path) -> None:
         """Draw the curves into a file, whose suffix selects the format.
 
-        A missing folder is created.
+        A missing folder is created. A file of that name is replaced. Without a suffix the format is
+        PNG.
 
         Raises
         ------
@@ -127,8 +162,11 @@ class Evaluation:
         page = figure.Figure(**self._page())
         self.plot(page.subplots(len(self.metrics), sharex=True))
         try:
+            picture = io.BytesIO()
+            form = path.suffix[1:].lower() or "png"
+            page.savefig(picture, format=form, dpi=150, **MARKED.get(form, {}))
             path.parent.mkdir(parents=True, exist_ok=True)
-            page.savefig(path, dpi=150)
+            replace(path if path.suffix else path.with_suffix(".png"), picture.getvalue())
         except (OSError, ValueError) as error:
             raise ConfigError(f"plot {path}: {error}") from error
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Condition
 from typing import Any
 
@@ -52,6 +53,10 @@ class Interleaved(Source):
         self.time = time
         self.live = any(source.live or source.waits for source in self.sources.values())
         self._readers: dict[str, Prefetcher] = {}
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return [file for source in self.sources.values() for file in source.files]
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:
         """Yield the batches of both sources, and batches without records while neither has one.

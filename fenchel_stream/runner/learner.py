@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,7 @@ from fenchel_stream.runner.build import (
 )
 from fenchel_stream.runner.config import Config
 from fenchel_stream.runner.dead_letters import RejectLog
+from fenchel_stream.runner.files import check_files
 from fenchel_stream.runner.monitor import Monitor, NullMonitor
 from fenchel_stream.runner.outputs import Marks, prediction_records
 from fenchel_stream.runner.progress import ProgressBar, progress_bar
@@ -50,6 +51,8 @@ class Learner:
     ----------
     config
         What to learn, from where, and what to write.
+    reads
+        Further files that must not be written to, such as that of the configuration.
 
     Attributes
     ----------
@@ -79,8 +82,9 @@ class Learner:
     and call ``CheckpointStore(directory).load({"test": learner.test})``.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, reads: Iterable[Path] = ()) -> None:
         self.config = config
+        self.reads = tuple(reads)
         self.digest = config.digest()
         self.labels = build_labels(config)
         self.test = build_test(config)
@@ -131,8 +135,26 @@ class Learner:
         self._plot(outcome)
         return outcome
 
+    def check_files(self) -> None:
+        """Make sure that the run would destroy no file but outputs of earlier runs.
+
+        Raises
+        ------
+        ConfigError
+            An output is a file that the run reads, or exists and is no output of a run.
+        """
+        metrics = self.config.metrics
+        certificates = [Path(file) for file in (metrics.certfile, metrics.keyfile) if file]
+        reads = {
+            "the stream": self.labels.source.files,
+            "the configuration": self.reads,
+            "the TLS certificate": certificates,
+        }
+        check_files(self.config, reads)
+
     def _open(self, resources: ExitStack) -> None:
         """Open what the run needs, and go back to the last checkpoint, if any."""
+        self.check_files()
         resources.enter_context(self.checkpoints)
         self.writer = self.checkpoints.writer()
         self.monitor = build_monitor(self.config)

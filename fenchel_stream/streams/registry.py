@@ -146,16 +146,22 @@ def as_source(source: Source | str | Iterable[Any], *, target: str = "target") -
 
 
 def sink_file(url: str) -> Path | None:
-    """Return the file that a sink at `url` writes, or None for standard output and topics.
+    """Return the file that a sink at `url` writes; None for standard output and topics.
+
+    Raises
+    ------
+    ConfigError
+        No installed package provides the scheme.
 
     Examples
     --------
     >>> from fenchel_stream.streams.registry import sink_file
-    >>> sink_file("jsonl:p.jsonl"), sink_file("-"), sink_file("other://host/topic")
+    >>> sink_file("jsonl:p.jsonl"), sink_file("-"), sink_file("kafka://host/topic")
     (PosixPath('p.jsonl'), None, None)
     """
-    path = url.removeprefix("jsonl:")
-    return None if ":" in path or path == "-" else Path(path)
+    entry = find_sink(url)
+    file: Path | None = entry.connector.file(entry.address)
+    return file
 
 
 def find_function(name: object, key: str) -> Callable[..., Any]:

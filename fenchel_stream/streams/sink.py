@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from fenchel_stream.errors import ConfigError
@@ -90,6 +91,11 @@ class Sink(ABC):
         -----
         The default does nothing, because a file never waits.
         """
+
+    @classmethod
+    def file(cls, address: str) -> Path | None:
+        """Return the file that a sink at `address` writes; None by default, as for a topic."""
+        return None
 
     @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -147,6 +148,11 @@ class Source(ABC):
     def total(self) -> int | None:
         """Number of records for the progress bar; None if it is unknown or costly to know."""
         return None
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Files that the source reads, none by default. A run must not write to them."""
+        return ()
 
     @property
     def outage_seconds(self) -> float:

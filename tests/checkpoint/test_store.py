@@ -370,6 +370,110 @@ class TestExport:
         assert not (tmp_path / "model.tar").exists()
 
 
+class TestForeignFiles:
+    """What is not ours stays, whatever it is called."""
+
+    NAMES = (".old-20191231", ".new-00000007-0123abcd", "00000005", "20261127")
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_folders(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "a.jpg").write_text("mine")
+        with CheckpointStore(tmp_path, keep=1) as store:
+            for number in range(8):
+                store.save({"mean": mean_of(number)}, {})
+            assert store.load({"mean": stats.Mean()}) == {}
+            assert len(store.list()) == 1
+        assert (tmp_path / name / "below" / "a.jpg").read_text() == "mine"
+
+    @pytest.mark.parametrize("name", [*NAMES, ".new-alias", ".new-alias-0123abcd"])
+    @pytest.mark.parametrize("link", [False, True])
+    def test_files_and_links(self, name: str, link: bool, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.write_text("mine")
+        path = tmp_path / "store" / name
+        path.parent.mkdir()
+        path.symlink_to(elsewhere) if link else path.write_text("mine")
+        with CheckpointStore(path.parent, keep=1) as store:
+            for number in range(8):
+                store.save({"mean": mean_of(number)}, {})
+            store.alias("champion")
+        assert elsewhere.read_text() == "mine"
+        assert path.read_text() == "mine" if path.exists() else name == ".new-alias-0123abcd"
+
+    def test_a_note_in_a_checkpoint(self, store: CheckpointStore) -> None:
+        path = store.save({"mean": mean_of(1)}, {})
+        (path / "notes.txt").write_text("mine")
+        for number in range(8):
+            store.save({"mean": mean_of(number)}, {})
+        assert (path / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("content", ["three years of work\n", "12 years", "1\n2\n", "9" * 40])
+    @pytest.mark.parametrize("how", ["itself", "link", "hard link"])
+    def test_a_lock_that_is_another_file(self, how: str, content: str, tmp_path: Path) -> None:
+        mine, lock = tmp_path / "mine", tmp_path / "store" / ".lock"
+        mine.write_text(content)
+        lock.parent.mkdir()
+        match how:
+            case "link":
+                lock.symlink_to(mine)
+            case "hard link":
+                lock.hardlink_to(mine)
+            case _:
+                lock.write_text(content)
+        if how == "itself" and content.isdigit():
+            return  # as a lock that a full disk has cut off
+        with pytest.raises(CheckpointError, match=r"\.lock is not a file that a run has written"):
+            CheckpointStore(lock.parent).save({"mean": mean_of(1)}, {})
+        assert lock.read_text() == mine.read_text() == content
+        assert CheckpointStore(lock.parent).writer is None
+
+    @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+    def test_a_lock_that_is_no_file(self, make: Any, tmp_path: Path) -> None:
+        make(tmp_path / ".lock")
+        assert CheckpointStore(tmp_path).writer is None
+        with pytest.raises(CheckpointError, match=r"\.lock is not a file that a run has written"):
+            CheckpointStore(tmp_path).save({"mean": mean_of(1)}, {})
+
+    @pytest.mark.parametrize("place", ["{}", "{}/model.tar", "00000009", ".lock", ".hidden/a"])
+    def test_no_export_goes_among_the_checkpoints(self, place: str, store: CheckpointStore) -> None:
+        name = store.save({"mean": mean_of(1)}, {}).name
+        with pytest.raises(CheckpointError, match="is among the checkpoints"):
+            store.export(None, store.directory / place.format(name))
+        assert store.verify().name == name
+
+    def test_an_export_replaces_no_file_and_follows_no_link(
+        self, store: CheckpointStore, tmp_path: Path
+    ) -> None:
+        store.save({"mean": mean_of(1)}, {})
+        (tmp_path / "file").write_text("mine")
+        (tmp_path / "link").symlink_to(tmp_path / "file")
+        (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+        for name in ("file", "link", "dangling"):
+            with pytest.raises(CheckpointError, match="File exists"):
+                store.export(None, tmp_path / name)
+        assert (tmp_path / "file").read_text() == "mine"
+        assert not (tmp_path / "nowhere").exists()
+
+
+def test_only_its_owner_can_read_a_checkpoint(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with CheckpointStore(tmp_path / "new") as store:
+            path = store.save({"mean": mean_of(1)}, {})
+            store.alias("champion")
+            store.roll_back(path.name)
+            exported = store.export(None, tmp_path / "model.tar")
+    finally:
+        os.umask(before)
+    for place in (exported, *(tmp_path / "new").rglob("*"), tmp_path / "new"):
+        if not place.is_symlink():
+            assert place.stat().st_mode & 0o077 == 0, place
+    with tarfile.open(exported) as archive:
+        members = archive.getmembers()
+        assert {(one.mode, one.uid, one.uname) for one in members} == {(0o600, 0, "")}
+
+
 class TestLock:
     PROGRAM = """
 import sys

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fenchel_stream import files
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.checkpoint.manifest import write_manifest
 from fenchel_stream.cli import main
@@ -73,13 +74,23 @@ def test_a_stale_owner_leaves_what_the_next_one_has_half_written_alone(tmp_path:
             new.confirm()
 
 
+def run_without_locks_of_files(arguments: list[str]) -> int:
+    """Run on a file system that has forgotten the locks of outputs, as one of a network may."""
+    files.lock = lambda descriptor: None
+    return main(arguments)
+
+
 def test_a_stale_owner_appends_nothing_to_a_file(tmp_path: Path) -> None:
     """It waits for more, and does not know that another one has gone on in its place."""
     folder, whole = tmp_path / "run", tmp_path / "whole"
     data = tmp_path / "data.jsonl"
     write_jsonl(data, rows(200))
     lines = data.read_text().splitlines(keepends=True)
-    with pipe(tmp_path) as stdin, start(folder, "jsonl:-", stdin=stdin) as stale:
+    forgetful = run_without_locks_of_files
+    with (
+        pipe(tmp_path) as stdin,
+        start(folder, "jsonl:-", stdin=stdin, command=forgetful) as stale,
+    ):
         stdin.write_text("".join(lines[:100]))
         stale.checkpoint_after(100)
         (folder / "checkpoints" / ".lock").unlink()

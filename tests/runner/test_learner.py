@@ -220,7 +220,7 @@ class TestBeginAgain:
         url = make(tmp_path, "csv", 100)
         learn(tmp_path, url, run={"limit": 40})
         other = tmp_path / "other.jsonl"
-        other.write_text('{"other": 1}\n' * 1000)
+        other.write_text('{"where": "a", "prediction": 1, "model": "b"}\n' * 1000)
         learn(tmp_path, url, output={"predictions": str(other)})
         assert len(read_lines(other)) > 1000
 
@@ -397,11 +397,12 @@ class TestBeginning:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         url = make(tmp_path, "csv", 100)
-        (tmp_path / "predictions.jsonl").write_text("of an earlier run\n")
+        earlier = '{"where": "a", "prediction": 1, "model": "of an earlier run"}\n'
+        (tmp_path / "predictions.jsonl").write_text(earlier)
         for _ in range(2):  # and leaves nothing locked or open
             with pytest.raises(ConfigError, match=message):
                 learn(tmp_path, url, **changes)
-        assert (tmp_path / "predictions.jsonl").read_text() == "of an earlier run\n"
+        assert (tmp_path / "predictions.jsonl").read_text() == earlier
         learn(tmp_path, url)
 
     def test_a_checkpoint_directory_in_use(self, tmp_path: Path) -> None:

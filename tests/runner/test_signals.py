@@ -69,7 +69,7 @@ class TestKill:
     def test_before_the_first_checkpoint_with_a_new_output(self, tmp_path: Path) -> None:
         learn(tmp_path, SEA, run={"limit": 60})
         new = tmp_path / "new.jsonl"
-        new.write_text('{"where": "before"}\n')
+        new.write_text('{"where": "before", "prediction": 1, "model": "of another run"}\n')
         rare = {"every": 10**9}
         with start(tmp_path, SEA, "--predictions", str(new), checkpoint=rare) as process:
             process.until(lambda: new.stat().st_size > 100)

@@ -22,10 +22,10 @@ import msgspec
 from fenchel_stream.errors import CheckpointError, ConfigError, FenchelStreamError
 from fenchel_stream.runner.build import build_source
 from fenchel_stream.runner.config import Config, parse
+from fenchel_stream.runner.files import written_files
 from fenchel_stream.runner.group.membership import Membership
 from fenchel_stream.runner.group.partition import Partition
 from fenchel_stream.runner.signals import StopSignals
-from fenchel_stream.streams.registry import sink_file
 
 log = logging.getLogger(__name__)
 
@@ -134,9 +134,9 @@ class Group:
         tables["checkpoint"]["directory"] = str(self.directory / name)
         if tables["metrics"]["port"]:
             tables["metrics"]["port"] += 1 + number
-        for output, url in tables["output"].items():
-            if isinstance(url, str) and (path := sink_file(url)) is not None:
-                tables["output"][output] = str(path.with_stem(f"{path.stem}-{name}"))
+        for key, path in written_files(self.config).items():
+            _, output = key.split(".")
+            tables["output"][output] = str(path.with_stem(f"{path.stem}-{name}"))
         return parse(tables)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from pathlib import Path
 from typing import Self
 
-from fenchel_stream.checkpoint.disk import Lock
+from fenchel_stream.checkpoint.disk import FOLDER, Lock
 from fenchel_stream.errors import CheckpointError
+
+_NAME = re.compile(r".+-[0-9]+-[0-9a-f]{8}", re.DOTALL)
 
 
 class Membership:
@@ -38,7 +41,7 @@ class Membership:
         self._lock: Lock | None = None
 
     def __enter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(FOLDER, parents=True, exist_ok=True)
         self._join()
         return self
 
@@ -50,7 +53,8 @@ class Membership:
 
     def names(self) -> list[str]:
         """Return the living members, and remove the files of members that have ended."""
-        others = [path for path in self.directory.iterdir() if path.name != self.name]
+        files = [path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+        others = [path for path in files if path.name != self.name]
         living = [path.name for path in others if not _abandoned(path)]
         if self._lock is not None:
             if not (self.directory / self.name).exists():

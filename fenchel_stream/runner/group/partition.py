@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from fenchel_stream.checkpoint.disk import Lock
+from fenchel_stream.checkpoint.disk import FOLDER, Lock
 from fenchel_stream.errors import FenchelStreamError
 from fenchel_stream.runner.config import Config
 from fenchel_stream.runner.learner import Learner
@@ -53,7 +53,7 @@ class Partition:
         self.name = name
         self.released = False
         self.code: int | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER, parents=True, exist_ok=True)
         self._claim = Lock(folder, CLAIM, attempts=1)
         # Forked, because a new interpreter needs seconds for the imports.
         self._process = multiprocessing.get_context("fork").Process(
