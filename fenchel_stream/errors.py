@@ -5,14 +5,20 @@ Read this module to learn which error a fault raises, and with which code the co
 
 from __future__ import annotations
 
+from fenchel_stream.display import printable
+
 
 class FenchelStreamError(Exception):
     """Base of every error that the project raises on purpose.
 
-    The message says what was wrong, where (file, row, offset, key), and what to do.
+    The message says what was wrong, where (file, row, offset, key), and what to do. It is one
+    printable line, whatever the data are that it quotes, and shows no secret.
     """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(FenchelStreamError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from fenchel_connectors.lines import (
 )
 from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
+from fenchel_stream.errors import ConfigError
 from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
 
@@ -45,7 +47,7 @@ class JsonlSource(Source):
     Raises
     ------
     ConfigError
-        The file does not exist or cannot be read.
+        The file does not exist or cannot be read, or standard input is closed.
 
     Notes
     -----
@@ -70,6 +72,8 @@ class JsonlSource(Source):
 
     def __init__(self, address: str) -> None:
         self.waits = address == "-"
+        if self.waits and sys.stdin is None:
+            raise ConfigError("jsonl: standard input is closed")
         self.file = Path(address) if self.waits else check_file(address, "jsonl")
 
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,8 @@ class JsonlSink(Sink):
         self._streams = address in STDOUT or self.path.is_fifo() or self.path.is_char_device()
         try:
             if address in STDOUT:
+                if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                    raise ConfigError("jsonl: standard output is closed")
                 self._file: IO[bytes] = os.fdopen(os.dup(1), "wb")
             elif self._streams:
                 self._file = self.path.open("wb")

@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fenchel_stream.display import SECRET_NAME, conceal, scrub
 from fenchel_stream.errors import ConfigError
 
-_SECRET = re.compile("password|secret|token", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Secrets:
-    """Resolves the values of a table, and remembers those that must not be shown.
+    """Resolves the values of a table, and conceals those that must not be shown.
+
+    They are concealed in every error and log line of the process, see `conceal`, and those too
+    short for that in the texts that `scrub` returns.
 
     In text, ``${NAME}`` stands for a variable of the environment; ``NAME_file = "PATH"`` stands for
     ``NAME`` with the content of a file.
@@ -54,13 +57,13 @@ class Secrets:
 
     def scrub(self, text: object) -> str:
         """Return a text without the secrets."""
-        clean = str(text)
+        clean = scrub(str(text))
         for secret in sorted(self._values, key=len, reverse=True):
             clean = clean.replace(secret, "***")
         return clean
 
     def _resolve(self, key: str, value: Any) -> tuple[str, Any]:
-        secret = _SECRET.search(key) is not None
+        secret = SECRET_NAME.search(key) is not None
         if isinstance(value, str) and key.endswith("_file"):
             key, value, secret = key.removesuffix("_file"), self._read(key, value), True
         elif isinstance(value, str) and _VARIABLE.search(value):
@@ -68,6 +71,7 @@ class Secrets:
             value = _VARIABLE.sub(lambda match: self._variable(key, match[1]), value)
         if secret and isinstance(value, str) and value:
             self._values.add(value)
+            conceal(value)
         return key, value
 
     def _variable(self, key: str, name: str) -> str:
@@ -77,6 +81,7 @@ class Secrets:
             raise ConfigError(f"{self.table}.{key}: the variable {name} is not set") from None
         if value:
             self._values.add(value)
+            conceal(value)
         return value
 
     def _read(self, key: str, path: str) -> str:

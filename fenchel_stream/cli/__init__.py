@@ -13,6 +13,7 @@ from importlib import import_module
 
 from fenchel_stream.cli.logs import set_up_logs
 from fenchel_stream.cli.parser import make_parser
+from fenchel_stream.cli.terminal import prepare_streams
 from fenchel_stream.errors import FenchelStreamError
 
 __all__ = ["main"]
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    prepare_streams()
     options = make_parser().parse_args(arguments)
     fail = set_up_logs(options.log_format)
     with _ended_by_ctrl_c():

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from fenchel_stream.cli.configuration import configuration
+from fenchel_stream.cli.terminal import show
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.runner.config import Config
 from fenchel_stream.runner.files import written_files
@@ -121,4 +122,4 @@ def _check_writable(key: str, path: Path) -> None:
 
 
 def _show(subject: str, text: str) -> None:
-    print(f"{subject:<14} {text}")
+    show(f"{subject:<14} {text}")

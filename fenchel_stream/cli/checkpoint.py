@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.cli.terminal import show
 from fenchel_stream.errors import CheckpointError, ConfigError
 
 
@@ -30,7 +31,7 @@ def open_store(directory: Path) -> CheckpointStore:
 
 def _list(options: argparse.Namespace) -> None:
     for info in open_store(options.directory).list():
-        print(info)
+        show(info)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -40,25 +41,25 @@ def _verify(options: argparse.Namespace) -> None:
     errors = []
     for name in names or [None]:
         try:
-            print(f"{store.verify(name).name}: intact")
+            show(f"{store.verify(name).name}: intact")
         except CheckpointError as error:
             errors.append(str(error))
     if errors:
-        raise CheckpointError("\n".join(errors))
+        raise CheckpointError("; ".join(errors))
 
 
 def _export(options: argparse.Namespace) -> None:
     path = open_store(options.directory).export(options.name, options.path)
-    print(f"{options.name}: written to {path}")
+    show(f"{options.name}: written to {path}")
 
 
 def _alias(options: argparse.Namespace) -> None:
     info = open_store(options.directory).alias(options.alias, options.name)
-    print(f"{options.alias}: {info.name}")
+    show(f"{options.alias}: {info.name}")
 
 
 def _rollback(options: argparse.Namespace) -> None:
     with open_store(options.directory) as store:
         info = store.roll_back(options.name, options.back or 0)
     after = f" after {info.meta['records']:,} records" if "records" in info.meta else ""
-    print(f"{info.name}: the next run resumes from it{after}")
+    show(f"{info.name}: the next run resumes from it{after}")

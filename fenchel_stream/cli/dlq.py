@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
+from fenchel_stream.cli.terminal import show
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.files import identity
 from fenchel_stream.runner.config import Config, load
@@ -41,7 +42,7 @@ def execute(options: argparse.Namespace) -> None:
         if (value := content_of(letter)) is not None
     ]
     sent = target.connector.resend(target.address, records, **_client(config, target.connector))
-    print(
+    show(
         f"{len(letters)} letters: {sent} records sent, "
         f"{len(records) - sent} were at the target already, "
         f"{len(chosen) - len(records)} have no content, "

@@ -6,14 +6,43 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
+
+from fenchel_stream.cli.terminal import show
+from fenchel_stream.display import printable, scrub
 
 FORMATS = ("text", "json")
 
 log = logging.getLogger("fenchel_stream")
 
 _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+
+
+class TextFormatter(logging.Formatter):
+    r"""Formats a log record as one printable line, and an exception on the lines after it.
+
+    Examples
+    --------
+    >>> import logging
+    >>> from fenchel_stream.cli.logs import TextFormatter
+    >>> record = logging.makeLogRecord({"levelname": "INFO", "msg": "a\x1b[1m"})
+    >>> print(TextFormatter().format(record))
+    INFO a\x1b[1m
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own
+        """Return the line of a record, without its exception."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback of an exception, line by line."""
+        return "\n".join(map(printable, super().formatException(ei).splitlines()))
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,11 +66,13 @@ class JsonFormatter(logging.Formatter):
             "time": time.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": scrub(record.getMessage()),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        for key, value in vars(record).items():
+            if key not in _STANDARD:
+                line[key] = scrub(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = scrub(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 
@@ -66,7 +97,7 @@ def set_up_logs(form: str) -> Callable[[str, int], None]:
         handler.setFormatter(JsonFormatter())
         sys.excepthook = _log_exception
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        handler.setFormatter(TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # At INFO, Matplotlib tells of its font cache.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -74,7 +105,8 @@ def set_up_logs(form: str) -> Callable[[str, int], None]:
 
 
 def _print_error(message: str, code: int) -> None:
-    print(f"fenchel-stream: {message}", file=sys.stderr)
+    with suppress(OSError):  # the exit code says it too
+        show(f"fenchel-stream: {message}", sys.stderr)
 
 
 def _log_error(message: str, code: int) -> None:

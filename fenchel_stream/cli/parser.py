@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fenchel_stream import __version__
 from fenchel_stream.cli.logs import FORMATS
+from fenchel_stream.display import printable
 
 EXIT_CODES = """exit codes: 0 done, or stopped by SIGINT or SIGTERM after a checkpoint,
 2 configuration, 3 data, 4 checkpoint, 130 interrupted, 1 anything else"""
@@ -38,13 +39,20 @@ FLAGS = {
 NUMBERS = {"ROWS", "PORT"}
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages are printable: they quote arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line.
 
     The parsed arguments have the attribute ``command``, which is the name of the subcommand's
     module.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fenchel-stream",
         description="Learn a stream, test-then-train, with a Fenchel lifted network.",
         epilog=EXIT_CODES,

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from fenchel_stream.cli.configuration import configuration
+from fenchel_stream.cli.terminal import show
 from fenchel_stream.runner.group import Group
 from fenchel_stream.runner.learner import Learner
 
@@ -23,8 +24,8 @@ def execute(options: argparse.Namespace) -> None:
     # Predictions on standard output must not be mixed with the summary.
     file = sys.stderr if config.output.predictions in STDOUT else sys.stdout
     if learner.records > learner.first:
-        print(result, file=file)
+        show(result, file)
     elif learner.stopped:
-        print(result.figures, file=file)
+        show(result.figures, file)
     else:
-        print(f"no new records: {result.figures}", file=file)
+        show(f"no new records: {result.figures}", file)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli.checkpoint import open_store
+from fenchel_stream.cli.terminal import show
 from fenchel_stream.errors import CheckpointError
 
 
@@ -42,7 +43,7 @@ def execute(options: argparse.Namespace) -> None:
     """Print the status of the run whose checkpoint directory the command line names."""
     figures = status(open_store(options.directory))
     if options.json:
-        print(json.dumps(figures))
+        show(json.dumps(figures))
         return
     for key, value in figures.items():
         match value:
@@ -52,7 +53,7 @@ def execute(options: argparse.Namespace) -> None:
                 text = ", ".join(value)
             case _:
                 text = _format(value)
-        print(f"{key.replace('_', ' '):<12} {text or 'none'}")
+        show(f"{key.replace('_', ' '):<12} {text or 'none'}")
 
 
 def _format(value: Any) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 from river import base, metrics
 from river.metrics.base import BinaryMetric
 
+from fenchel_stream.display import SECRET_NAME, conceal
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.estimators.classifier import FenchelClassifier
@@ -194,11 +195,18 @@ def build_model(config: Config) -> base.Estimator:
         if factory is None
         else find_function(factory, "model.factory")
     )
-    parameters = _checked(make, settings)
-    try:
-        model = make(**parameters)
-    except (ConfigError, TypeError, ValueError) as error:
-        raise ConfigError(f"model: {error}") from error
+    if factory is None:
+        model = _made(make, settings)
+    else:
+        for name, value in settings.items():
+            if SECRET_NAME.search(name):
+                conceal(str(value))
+        try:
+            model = _made(make, settings)
+        except (Exception, SystemExit) as error:
+            # It may be any, of code that the user chose, and quote any argument.
+            text = str(error) if isinstance(error, ConfigError) else f"model: {error!r}"
+            raise ConfigError(_without(text, settings)) from error
     if not isinstance(model, base.Estimator):
         raise ConfigError(
             f"model.factory {factory!r} returned a {type(model).__name__}, not a model"
@@ -252,9 +260,30 @@ def _is_number(metric: metrics.base.Metric) -> bool:
         return False
 
 
+def _made(make: Any, settings: Mapping[str, Any]) -> Any:
+    """Return the model that `make` returns for `settings`."""
+    parameters = _checked(make, settings)
+    try:
+        return make(**parameters)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ConfigError(f"model: {error}") from error
+
+
+def _without(text: str, settings: Mapping[str, Any]) -> str:
+    """Return a text with ``***`` in place of every value of `settings`."""
+    values = {str(value) for value in settings.values()}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) > 2:
+            text = text.replace(value, "***")
+    return text
+
+
 def _checked(make: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` converted to the types that `make` declares for them."""
-    known = inspect.signature(make).parameters
+    try:
+        known = inspect.signature(make).parameters
+    except ValueError:  # some functions in C do not tell
+        return dict(settings)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
     hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
     checked = {}

@@ -95,8 +95,7 @@ class Config(Table, frozen=True):
 
     def digest(self) -> str:
         """Return a short hash of `identity`, which names the model in its predictions."""
-        text = json.dumps(self.identity(), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return _hash(self.identity())[:8]
 
     def __post_init__(self) -> None:
         if self.labels is not None and self.run.delay:
@@ -109,9 +108,14 @@ class Config(Table, frozen=True):
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return the settings that decide what is learnt.
 
-        A run resumes only from a checkpoint that was made with the same ones.
+        A run resumes only from a checkpoint that was made with the same ones. In place of the
+        arguments of a `factory` stand their hashes.
         """
         tables = msgspec.to_builtins(self)
+        model = tables["model"]
+        if "factory" in model:
+            # Its arguments may hold passwords too, and an identity stands in every checkpoint.
+            model |= {key: f"sha256:{_hash(model[key])}" for key in model.keys() - {"factory"}}
         # Options decide how to read, not what. They may hold passwords.
         del tables["source"]["options"]
         labels = tables["labels"] or {}
@@ -124,6 +128,11 @@ class Config(Table, frozen=True):
             "metrics": {key: tables["metrics"][key] for key in ("names", "window")},
             "run": {key: tables["run"][key] for key in ("batch_size", "delay")},
         }
+
+
+def _hash(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -159,6 +168,7 @@ def parse(tables: Mapping[str, Any], origin: str = "configuration") -> Config:
     ConfigError
         A key is unknown or missing, or a value has the wrong type or is out of range.
     """
+    _check_values(tables, origin)
     try:
         return msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
@@ -193,7 +203,7 @@ def load(path: Path | None, settings: Mapping[str, Any] | None = None) -> Config
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{origin}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{origin} is not TOML: {error}") from error
     for key, value in (settings or {}).items():
         _put(tables, key, value)
@@ -222,8 +232,10 @@ def setting(text: str) -> tuple[str, Any]:
         raise ConfigError(f"setting {text!r} is not of the form table.key=value")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except tomllib.TOMLDecodeError:
         return key, value.strip()
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"setting {key}: its value cannot be read: {error}") from error
 
 
 def _put(tables: dict[str, Any], key: str, value: Any) -> None:
@@ -233,6 +245,22 @@ def _put(tables: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(tables, dict):
             raise ConfigError(f"setting {key}: {table} is not a table")
     tables[name] = value
+
+
+def _check_values(value: object, where: str) -> None:
+    """Raise ConfigError for a value that nothing can use: a NUL in a text, or a huge integer."""
+    match value:
+        case str() if "\0" in value:
+            raise ConfigError(f"{where}: {value!r} holds a NUL character")
+        case int() if not -(2**63) <= value < 2**63:
+            raise ConfigError(f"{where}: an integer has at most 64 bits, as TOML says")
+        case Mapping():
+            for key, part in value.items():
+                _check_values(key, where)
+                _check_values(part, f"{where}: {key}")
+        case list():
+            for part in value:
+                _check_values(part, where)
 
 
 def _advice(table: str, key: str) -> str:

@@ -14,6 +14,8 @@ class Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 AtLeastZero = Annotated[int, msgspec.Meta(ge=0)]
 AboveZero = Annotated[float, msgspec.Meta(gt=0)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+BatchSize = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -147,12 +149,12 @@ class RunTable(Table, frozen=True):
         checkpoint directory.
     """
 
-    batch_size: AtLeastOne = 100
+    batch_size: BatchSize = 100
     limit: AtLeastOne | None = None
     delay: AtLeastZero = 0
     max_error_rate: Share = 1.0
     progress: bool = True
-    threads: AtLeastOne = 1
+    threads: Threads = 1
     group: bool = False
 
 

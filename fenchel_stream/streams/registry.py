@@ -180,8 +180,8 @@ def find_function(name: object, key: str) -> Callable[..., Any]:
     >>> find_function("math:hypot", "model.factory")(3, 4)
     5.0
     """
-    module, colon, attribute = str(name).partition(":")
-    if not (module and colon and attribute):
+    module, _, attribute = str(name).partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         raise ConfigError(f"{key} {name!r} is not of the form module:function")
     if (directory := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, directory)

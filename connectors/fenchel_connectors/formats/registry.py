@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from fenchel_connectors.secrets import Secrets
+from fenchel_stream.display import conceal
 from fenchel_stream.errors import ConfigError, UnavailableError
 
 TIMEOUT = 5.0
@@ -100,21 +101,26 @@ class Registry:
             if key not in OPTIONS:
                 raise ConfigError(f"registry: unknown key {key!r}; known: {', '.join(OPTIONS)}")
             if not isinstance(value, str):
-                raise ConfigError(f"registry.{key} is {value!r}, and must be text")
-        self.url = _checked_address(values.get("url", ""))
+                raise ConfigError(
+                    f"registry.{key} must be text, and is of type {type(value).__name__}"
+                )
+        self.url = values.get("url", "").rstrip("/")
+        self.name = self._secrets.scrub(self.url)  # for messages
+        _check_address(self.url, self.name)
         self._headers = {"Accept": _ACCEPT, **_authorization(values)}
         context = ssl.create_default_context()
         if (cafile := values.get("cafile")) is not None:
             if not Path(cafile).is_file():
-                raise ConfigError(f"registry.cafile: no such file: {cafile}")
+                raise ConfigError(f"registry.cafile: no such file: {self._secrets.scrub(cafile)}")
             try:
                 context = ssl.create_default_context(cafile=cafile)
             except ssl.SSLError as error:
-                raise ConfigError(f"registry.cafile: {cafile} is no PEM file: {error}") from error
+                text = self._secrets.scrub(f"registry.cafile: {cafile} is no PEM file: {error}")
+                raise ConfigError(text) from error
         self._opener = build_opener(HTTPSHandler(context=context), _NoRedirect())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.url!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
     def ping(self) -> None:
         """Return if the registry answers.
@@ -148,7 +154,7 @@ class Registry:
         answer = self._get(f"/schemas/ids/{number}")
         texts: dict[str, str] = {}
         self._follow(answer, texts, set())
-        return Schema(answer.get("schemaType") or "AVRO", _text(self.url, answer), texts)
+        return Schema(answer.get("schemaType") or "AVRO", _text(self.name, answer), texts)
 
     def _follow(
         self, answer: Mapping[str, Any], texts: dict[str, str], met: set[tuple[str, int]]
@@ -162,7 +168,7 @@ class Registry:
             name = quote(subject, safe="").replace(".", "%2E")
             found = self._get(f"/subjects/{name}/versions/{int(version)}")
             self._follow(found, texts, met)
-            texts.setdefault(reference["name"], _text(self.url, found))
+            texts.setdefault(reference["name"], _text(self.name, found))
 
     def _get(self, path: str) -> dict[str, Any]:
         """Return the object that the registry answers with."""
@@ -177,11 +183,11 @@ class Registry:
             reason = error.reason if isinstance(error, URLError) else error
             if isinstance(reason, ssl.SSLCertVerificationError):
                 raise ConfigError(
-                    f"schema registry {self.url}: its certificate is not trusted "
+                    f"schema registry {self.name}: its certificate is not trusted "
                     f"({reason.verify_message}): registry.cafile names the authority's PEM file"
                 ) from None
             raise AwayError(
-                f"schema registry {self.url} does not answer: {_words(reason)}"
+                f"schema registry {self.name} does not answer: {_words(reason)}"
             ) from None
         try:
             answer = json.loads(content) if len(content) <= LARGEST else None
@@ -191,7 +197,7 @@ class Registry:
 
     def _refuse(self, path: str, error: HTTPError) -> None:
         """Raise what an answer that is no success means."""
-        what = f"schema registry {self.url}: {path} gives {error.code} {error.reason}"
+        what = f"schema registry {self.name}: {path} gives {error.code} {error.reason}"
         if error.code >= 500 or error.code in RETRIABLE:
             raise AwayError(what) from None
         if error.code in {401, 403}:
@@ -213,20 +219,19 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def _checked_address(url: str) -> str:
+def _check_address(url: str, name: str) -> None:
+    if "@" in url:
+        raise ConfigError(
+            "the address of a registry holds no password: "
+            'registry = { url = "...", user = "...", password = "${NAME}" }'
+        )
     try:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
     if not valid or parts.query or parts.fragment:
-        raise ConfigError(f"registry {url!r} is not of the form http://host:8081")
-    if "@" in parts.netloc:
-        raise ConfigError(
-            "the address of a registry holds no password: "
-            'registry = { url = "...", user = "...", password = "${NAME}" }'
-        )
-    return url.rstrip("/")
+        raise ConfigError(f"registry {name!r} is not of the form http://host:8081")
 
 
 def _authorization(values: Mapping[str, str]) -> dict[str, str]:
@@ -241,6 +246,7 @@ def _authorization(values: Mapping[str, str]) -> dict[str, str]:
         value = f"Basic {base64.b64encode(pair.encode()).decode()}"
     else:
         return {}
+    conceal(value.partition(" ")[2])
     if not value.isprintable() or not value.isascii():
         raise ConfigError("registry.token holds a character that a header cannot have")
     return {"Authorization": value}

@@ -151,7 +151,7 @@ class Schemas:
         if self._away_since is not None:
             log.warning(
                 "schema registry %s answers again, after %.0f s",
-                self.registry.url,
+                self.registry.name,
                 self.outage_seconds,
             )
             self._away_since = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ are added are found within ten."""
 
 FORCED: dict[str, Any] = {"auto_offset_reset": "none", "enable_auto_commit": False}
 """Options that cannot be set: any other value would lose records or learn them twice."""
+
+_SERVER = re.compile(r"(\[[^\[\]\s]+\]|[^\[\]\s]*)(:[0-9]+)?")
+"""A broker in an address; nothing if the table ``[kafka]`` names the brokers."""
 
 _INSTEAD = {
     "auto_offset_reset": "start and reset in [source.options] say where to read",
@@ -75,7 +79,7 @@ class ClientOptions:
         for key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"):
             # The client's own error does not name the file.
             if values.get(key) is not None and not Path(values[key]).is_file():
-                raise ConfigError(f"kafka.{key}: no such file: {values[key]}")
+                raise ConfigError(self.scrub(f"kafka.{key}: no such file: {values[key]}"))
         if isinstance(values.get("api_version"), list):  # TOML has no tuples
             values["api_version"] = tuple(values["api_version"])
         self.values = {**DEFAULTS, **values, **FORCED}
@@ -113,9 +117,10 @@ def split_address(address: str) -> tuple[str, str]:
     >>> split_address("//one:9092,two:9092/flights")
     ('one:9092,two:9092', 'flights')
     """
-    servers, slash, topic = address.removeprefix("//").partition("/")
-    if not (address.startswith("//") and slash and topic) or "/" in topic:
-        raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
-    if "@" in servers:
+    if "@" in address:
         raise ConfigError("an address holds no password: put it into the table [kafka]")
+    servers, slash, topic = address.removeprefix("//").partition("/")
+    well_formed = address.startswith("//") and slash and topic and "/" not in topic
+    if not well_formed or not all(map(_SERVER.fullmatch, servers.split(","))):
+        raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
     return servers, topic

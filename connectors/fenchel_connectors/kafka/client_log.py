@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 
+from fenchel_stream.display import scrub
+
 CLIENT_LOG = logging.getLogger("kafka")
 
 PERIOD = 60.0
@@ -69,9 +71,9 @@ class RepeatCounter(logging.Handler):
         # A stack of the client's own functions tells a reader of the log nothing.
         record = copy.copy(record)
         record.exc_info = record.exc_text = None
+        record.msg, record.args = scrub(record.getMessage()), None  # it names brokers and files
         if repeats:
-            record.msg = f"{record.getMessage()} ({repeats} more lines like this one before)"
-            record.args = None
+            record.msg += f" ({repeats} more lines like this one before)"
         logging.getLogger().handle(record)
 
     @contextmanager

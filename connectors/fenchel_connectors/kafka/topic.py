@@ -125,7 +125,9 @@ class TopicFinder:
                 cluster_id = _cluster_id(self._admin)
             except UnknownTopicOrPartitionError:
                 raise UnknownTopicError(
-                    f"topic {name!r} is not known at {options.servers}: create it first"
+                    options.scrub(
+                        f"topic {name!r} is not known at {options.servers}: create it first"
+                    )
                 ) from None
             except (KafkaError, OSError) as error:
                 raise failure(

@@ -39,7 +39,7 @@ class TestOptions:
             ("http://me:secret@host:8081", "holds no password"),
             ({}, "is not of the form"),
             ({"url": "http://a", "colour": "red"}, "unknown key 'colour'; known: url, user,"),
-            ({"url": "http://a", "user": 7}, "registry.user is 7, and must be text"),
+            ({"url": "http://a", "user": 7}, "registry.user must be text, and is of type int"),
             ({"url": "http://a", "user": "u"}, "user and password belong together"),
             ({"url": "http://a", "password": "p"}, "user and password belong together"),
             (
