@@ -53,6 +53,26 @@ def silent_clients(server: HttpServer, stack: ExitStack) -> list[socket.socket]:
     return clients
 
 
+def test_head_is_get_without_a_body(server: HttpServer, request: pytest.FixtureRequest) -> None:
+    context = None
+    if server.scheme == "https":
+        certfile, _ = request.getfixturevalue("certificate")
+        context = ssl.create_default_context(cafile=str(certfile))
+    for path, status, length in (("/", 200, "4"), ("/ill", 503, "2"), ("/none", 404, None)):
+        with ExitStack() as stack:
+            address = (server.host, server.port)
+            client = stack.enter_context(socket.create_connection(address, timeout=5))
+            if context is not None:
+                client = context.wrap_socket(client, server_hostname="127.0.0.1")
+                stack.enter_context(client)
+            client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+            answer = stack.enter_context(client.makefile("rb")).read()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.split()[1] == str(status).encode()
+        assert body == b""
+        assert length is None or f"Content-Length: {length}".encode() in head
+
+
 def test_answers(server: HttpServer, request: pytest.FixtureRequest) -> None:
     assert get(server, "/", request) == get(server, "/?a=1", request) == b"here"
     for path, status in (("/ill", 503), ("/none", 404)):
