@@ -7,7 +7,9 @@ output of an earlier run, and no other file of this one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from fenchel_stream.checkpoint.numbered import is_reserved
@@ -77,13 +79,37 @@ def check_files(config: Config, reads: Mapping[str, Iterable[Path]]) -> None:
         # The second of two sinks finds the lock of the first, however the file system spells it.
         if other != key and not {key, other} <= FIELDS.keys():
             raise ConfigError(f"{key}: {path} is the file of {other} too: name another file")
-        if config.checkpoint is not None and is_reserved(Path(config.checkpoint.directory), path):
+        if any(is_reserved(directory, path) for directory in _directories(config)):
             raise ConfigError(f"{key}: {path} is among the checkpoints: name another file")
         if not _is_ours(key, path):
             raise ConfigError(
                 f"{key}: {path} exists and is no output of a run; it would be overwritten: "
                 "move it away, or name another file"
             )
+        if key == "output.rejects" and _is_mended(path):
+            raise ConfigError(
+                f"{key}: {path} holds letters that somebody has mended; they would be lost: "
+                "move it away, or name another file"
+            )
+
+
+def _directories(config: Config) -> list[Path]:
+    """Return the directories of checkpoints that a run reads or writes."""
+    settings = config.checkpoint
+    if settings is None:
+        return []
+    start = [] if settings.start is None else [Path(settings.start).parent]
+    return [Path(settings.directory), *start]
+
+
+def _is_mended(path: Path) -> bool:
+    """Return whether a file of dead letters holds corrections, which no run writes."""
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            # Within the text of a record, a backslash would stand before the second quote.
+            return re.search(rb'"mended"\s*:', content) is not None
+    except (OSError, ValueError):  # it does not exist, or is empty
+        return False
 
 
 def _is_ours(key: str, path: Path) -> bool:

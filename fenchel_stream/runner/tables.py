@@ -161,6 +161,8 @@ class RunTable(Table, frozen=True):
 class OutputTable(Table, frozen=True):
     """``[output]``: what the run writes; nothing by default.
 
+    A file that exists is emptied only if an earlier run has written it, and otherwise refused.
+
     Attributes
     ----------
     predictions
@@ -170,7 +172,8 @@ class OutputTable(Table, frozen=True):
     transactional
         Whether to commit the predictions of each batch to their topic as one transaction.
     plot
-        Picture of the metrics. The suffix of the file is its format.
+        Picture of the metrics. The suffix of the file is its format: ``png``, ``svg``, ``pdf``,
+        ``jpg``, ``webp``, ``tif``, ``eps`` or ``ps``.
     """
 
     predictions: str | None = None

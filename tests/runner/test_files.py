@@ -120,6 +120,26 @@ def test_the_output_of_another_kind_stays(key: str, content: bytes, tmp_path: Pa
     assert file.read_bytes() == content
 
 
+def test_mended_letters_stay(tmp_path: Path) -> None:
+    """A run writes no corrections: they are the work of a person."""
+    url = write_jsonl(tmp_path / "data.jsonl", rows(100))
+    with (tmp_path / "data.jsonl").open("a") as file:
+        file.write('{"a": 1, "mended": {"y": 1}, "y": null}\n')
+    changes: dict[str, Any] = {"features": {"ignore": ["mended"], "one_hot": ["c"]}}
+    for limit in (50, 200, 200):
+        learn(tmp_path, url, run={"limit": limit}, **changes)
+    letters = tmp_path / "rejects.jsonl"
+    assert "mended" in letters.read_text()
+    first, *others = read_lines(letters)
+    content = [{**first, "mended": {"y": "yes"}}, *others]
+    letters.write_text("".join(json.dumps(one) + "\n" for one in content))
+    for directory in ("checkpoints", "anew"):
+        checkpoint = {"directory": str(tmp_path / directory)}
+        with pytest.raises(ConfigError, match="letters that somebody has mended"):
+            learn(tmp_path, url, checkpoint=checkpoint, **changes)
+    assert read_lines(letters) == content
+
+
 @pytest.mark.parametrize("cut", [0, 1, 5, 40, len(PREDICTION)])
 def test_an_output_of_an_earlier_run_begins_anew(cut: int, tmp_path: Path) -> None:
     """Even one that a crash has cut off."""
