@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fenchel_stream.cli import main
@@ -103,6 +103,7 @@ def test_a_file_that_no_run_has_written_stays(key: str, content: bytes, tmp_path
 def test_nor_does_any_other_content(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    assume(not b"{\"where\":".startswith(content))  # as of a run that was killed
     file = tmp_path_factory.getbasetemp() / "any.jsonl"
     file.write_bytes(content)
     source = {"url": "river:Phishing", "target": "target"}
