@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from fenchel_stream import display
 from tests.brokers import TESTED, Broker
 from tests.tensors import INSTALLED, needs_torch
 
@@ -38,6 +39,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what earlier tests have concealed: a process does so for good."""
+    monkeypatch.setattr(display, "_secrets", set())
+    monkeypatch.setattr(display, "_hosts", set())
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fenchel_connectors import KafkaSource
@@ -18,7 +18,6 @@ from fenchel_connectors.formats.registry import Registry
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.client_log import COUNTER
 from fenchel_connectors.secrets import Secrets
-from fenchel_stream import display
 from fenchel_stream.checkpoint import CheckpointStore
 from fenchel_stream.cli import main
 from fenchel_stream.display import printable
@@ -103,10 +102,8 @@ class TestAddresses:
 @given(
     value=st.text(min_size=4, max_size=30).filter(lambda text: "\0" not in text and text.strip())
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_secret_in_any_quotation(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display, "_secrets", set())
-    monkeypatch.setattr(display, "_hosts", set())
+@settings(max_examples=60)
+def test_any_secret_in_any_quotation(value: str) -> None:
     secrets = Secrets("kafka")
     secrets.resolve({"sasl_plain_password": value})
     texts = {value, repr(value), json.dumps(value), f"a{value}b", f"<{value!r}>", value + value}

@@ -103,7 +103,7 @@ def test_a_file_that_no_run_has_written_stays(key: str, content: bytes, tmp_path
 def test_nor_does_any_other_content(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assume(not b"{\"where\":".startswith(content))  # as of a run that was killed
+    assume(not b'{"where":'.startswith(content))  # as of a run that was killed
     file = tmp_path_factory.getbasetemp() / "any.jsonl"
     file.write_bytes(content)
     source = {"url": "river:Phishing", "target": "target"}
