@@ -41,15 +41,14 @@ def create(path: Path) -> IO[bytes]:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file to read.
+    """Open a file to read, also by way of a link.
 
     Raises
     ------
     OSError
-        It is not there, or is a link, a pipe, a device or a directory: none of these is written
-        here, and reading one may never end.
+        It is not there, or is a pipe, a device or a directory: reading one may never end.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
