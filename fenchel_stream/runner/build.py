@@ -55,7 +55,9 @@ def build_source(config: Config, url: str, options: Mapping[str, Any]) -> Source
         No installed package provides the scheme, or the source refuses its address or an option.
     """
     client = config.client(find_source(url).connector.client_table)
-    return open_source(url, **options, **client)
+    source = open_source(url, **options, **client)
+    source.growing = config.checkpoint is not None
+    return source
 
 
 def build_labels(config: Config) -> Labels:

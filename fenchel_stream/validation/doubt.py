@@ -16,12 +16,12 @@ DOUBTFUL = 10
 """Number of first values of a column: if all are unusable, the configuration is wrong."""
 
 ABSENT = 100
-"""Number of first records: if all lack the target or a key, the configuration is wrong. This applies
-to streams without fixed columns."""
+"""Number of first records: if all lack the target or a key, the configuration is wrong. This
+applies to streams without fixed columns."""
 
 SET_ASIDE = 200
-"""Number of first records: if all are set aside, for whatever reasons, the configuration is wrong. It
-is larger than `ABSENT`, so that a single column that is to blame is named."""
+"""Number of first records: if all are set aside, for whatever reasons, the configuration is wrong.
+It is larger than `ABSENT`, so that a single column that is to blame is named."""
 
 
 class Doubts:
