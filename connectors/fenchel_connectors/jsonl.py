@@ -22,6 +22,7 @@ from fenchel_connectors.records import to_frame
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
+_INCOMPLETE = {"malformed", "too_deep", "invalid_utf8", "oversized"}
 _ARRAY = re.compile(rb"\[\s*(\{.*)?", re.DOTALL)
 
 
@@ -124,7 +125,8 @@ class JsonlSource(Source):
 
 
 def _is_whole(line: bytes) -> bool:
-    return not decode(line)[1]
+    """Return whether nothing can be missing at the end of a line: it is an object or an array."""
+    return line.rstrip().endswith((b"}", b"]")) and decode(line)[1] not in _INCOMPLETE
 
 
 def _refuse_array(lines: Lines) -> None:

@@ -58,5 +58,6 @@ def _column(name: str, values: list[Any]) -> pl.Series:
         try:
             return pl.Series(name, values)
         except (Exception, pl.exceptions.PanicException):  # noqa: BLE001
-            pass  # polars has no such type: an integer beyond 128 bits, a NaN of decimals
+            # Polars has no such type: an integer beyond 128 bits, a NaN of decimals.
+            return pl.Series(name, values, pl.Object)
     return pl.Series(name, values, pl.Object)
