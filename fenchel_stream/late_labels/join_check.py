@@ -12,8 +12,8 @@ from fenchel_stream.errors import DataError
 from fenchel_stream.late_labels.timed_batch import TimedBatch
 from fenchel_stream.streams.source import Batch, Reject
 from fenchel_stream.validation.columns import to_categories
-from fenchel_stream.validation.doubt import ABSENT
-from fenchel_stream.validation.row_check import CheckedRows, RowCheck, names_of, reject_row
+from fenchel_stream.validation.doubt import ABSENT, names_of
+from fenchel_stream.validation.row_check import CheckedRows, RowCheck, reject_row
 
 REASONS = ("missing_key", "nested_key", "unparsable_time")
 """Why a row that could be decoded cannot be joined."""

@@ -117,3 +117,20 @@ class FirstRecords:
             f"{self._example.where}: {self._example.detail or self._example.raw[:60]}; see whether "
             "the address, its format and options, and the roles of the columns are right"
         )
+
+
+def names_of(columns: Sequence[str]) -> str:
+    """Return the names of columns as text, and what to do about a name that holds several.
+
+    Examples
+    --------
+    >>> from fenchel_stream.validation.doubt import names_of
+    >>> names_of(["a", "b"])
+    'a, b'
+    >>> names_of(["a;b"])
+    "a;b; if these are several columns, set source.options.delimiter to ';'"
+    """
+    names = ", ".join(columns[:50]) + (", ..." if len(columns) > 50 else "")
+    if len(columns) == 1 and (found := [mark for mark in ";\t|, " if mark in columns[0]]):
+        names += f"; if these are several columns, set source.options.delimiter to {found[0]!r}"
+    return names

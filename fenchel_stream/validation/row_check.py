@@ -13,7 +13,7 @@ import polars as pl
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
 from fenchel_stream.validation.columns import not_finite, to_categories, to_numbers
-from fenchel_stream.validation.doubt import ABSENT, Doubts, FirstRecords
+from fenchel_stream.validation.doubt import ABSENT, Doubts, FirstRecords, names_of
 from fenchel_stream.validation.positive_class import PositiveClass
 from fenchel_stream.values import is_missing
 
@@ -380,23 +380,6 @@ def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
 
 def _no_column(role: str, name: str, columns: list[str]) -> str:
     return f"{role} column {name!r} does not exist; the stream has: {names_of(columns)}"
-
-
-def names_of(columns: Sequence[str]) -> str:
-    """Return the names of columns as text, and what to do about a name that holds several.
-
-    Examples
-    --------
-    >>> from fenchel_stream.validation.row_check import names_of
-    >>> names_of(["a", "b"])
-    'a, b'
-    >>> names_of(["a;b"])
-    "a;b; if these are several columns, set source.options.delimiter to ';'"
-    """
-    names = ", ".join(columns[:50]) + (", ..." if len(columns) > 50 else "")
-    if len(columns) == 1 and (found := [mark for mark in ";\t|, " if mark in columns[0]]):
-        names += f"; if these are several columns, set source.options.delimiter to {found[0]!r}"
-    return names
 
 
 def _short(value: Any) -> str:

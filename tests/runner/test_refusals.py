@@ -209,10 +209,10 @@ def test_a_stream_that_is_wrong_from_its_start_ends_every_run(
     form, content, changes, code, message = WRONG[fault]
     path = tmp_path / f"data.{form}"
     path.write_text(content)
-    changes = {"features": {"one_hot": []}, "run": {"batch_size": batch}} | changes
+    settings: dict[str, Any] = {"features": {"one_hot": []}, "run": {"batch_size": batch}} | changes
     for _ in range(2):  # a run that begins where this one has ended finds the same
         with pytest.raises(Exception, match=message) as error:
-            learn(tmp_path, f"{form}:{path}", **changes)
+            learn(tmp_path, f"{form}:{path}", **settings)
         assert getattr(error.value, "exit_code", None) == code
 
 
@@ -222,7 +222,7 @@ def test_late_labels_that_are_wrong_from_their_start(tmp_path: Path, column: str
         row: dict[str, Any] = {"k": 1, "t": 1, "a": 1, "y": 0}
         if name == "l":
             row[column] = "soon" if column == "t" else [1]
-        (tmp_path / f"{name}.jsonl").write_text(jsonl(lambda n, row=row: {"k": n, **row}))
+        (tmp_path / f"{name}.jsonl").write_text((json.dumps(row) + "\n") * 30)
     labels = {"source": f"jsonl:{tmp_path / 'l.jsonl'}", "key": "k", "time": "t"}
     needed = {"t": "a time", "k": "a key"}[column]
     with pytest.raises(DataError, match=f"column '{column}': {needed} is needed"):
