@@ -14,6 +14,7 @@ from fenchel_connectors.lines import (
     LINE_LIMIT,
     Lines,
     check_file,
+    check_finished,
     count_lines,
     open_lines,
     readable,
@@ -46,6 +47,10 @@ class CsvSource(Source):
         Path of the file. Gzip is recognised by its content.
     delimiter
         One character.
+    finished
+        Whether nobody writes the file any more. If False, a last line without a line end or with an
+        open quote is left for the next run, if there can be one, see `Source.growing`: half a class
+        would be a class for ever.
 
     Raises
     ------
@@ -71,8 +76,9 @@ class CsvSource(Source):
     ('small.csv:4', 'ragged', '7')
     """
 
-    def __init__(self, address: str, *, delimiter: str = ",") -> None:
+    def __init__(self, address: str, *, delimiter: str = ",", finished: bool = False) -> None:
         self.file = check_file(address, "csv")
+        self.finished = check_finished(finished, "csv")
         if type(delimiter) is not str or len(delimiter) != 1 or delimiter in '"\r\n\0':
             raise ConfigError(
                 f"csv: the delimiter must be one character other than a quote, a line end and NUL, "
@@ -90,7 +96,8 @@ class CsvSource(Source):
         CheckpointError
             `position` is not one of this file.
         """
-        with open_lines(self.file) as lines:
+        left = self.growing and not self.finished
+        with open_lines(self.file, (lambda line: False) if left else None) as lines:
             columns = self._header(lines)
             if position is not None:
                 lines.move_to(*counts(position, "offset", "line"))
@@ -126,7 +133,8 @@ class CsvSource(Source):
             if record.fields or record.fault:
                 break
         else:
-            raise DataError(f"{lines.name}: is empty; its first line must name the columns")
+            state = "the first line has no line end yet" if lines.unfinished else "is empty"
+            raise DataError(f"{lines.name}: {state}; the first line must name the columns")
         columns = record.fields
         if record.fault:
             raise DataError(
@@ -201,6 +209,9 @@ class CsvSource(Source):
         except StopIteration:
             return None
         except csv.Error as error:
+            if lines.leaves and "end of data" in str(error) and (lines.unfinished or taken == 1):
+                lines.leave(lines.line + 1)  # the rest of the record may be being written
+                return None
             # After a stray quote the parser takes all lines up to the next quote, perhaps up to the
             # end of the file. So only the first line is set aside. The others are read again.
             fault = "oversized" if taken == 1 and "limit" in str(error) else "malformed"

@@ -16,6 +16,15 @@ from fenchel_connectors.lines import LINE_LIMIT
 Decoded = tuple[dict[str, Any], str, str]
 """A record, or an empty dict with the reason in one word and in detail."""
 
+_KINDS = {
+    list: "an array",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -62,7 +71,7 @@ def decode(raw: bytes) -> Decoded:
     except orjson.JSONDecodeError as error:
         return {}, _fault(raw, error), str(error)
     if not isinstance(row, dict):
-        return {}, "non_object", f"{type(row).__name__} where an object belongs"
+        return {}, "non_object", f"{_KINDS[type(row)]} where an object belongs"
     if _repeats(raw, row):
         return {}, "duplicate_keys", "an object has a key twice"
     return row, "", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from fenchel_connectors.decoding import decode, decode_all
 from fenchel_connectors.lines import (
     Lines,
     check_file,
+    check_finished,
     count_lines,
     open_lines,
     readable,
@@ -20,6 +22,9 @@ from fenchel_connectors.positions import counts
 from fenchel_connectors.records import to_frame
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.streams.source import Batch, Position, Reject, Source
+
+_INCOMPLETE = {"malformed", "too_deep", "invalid_utf8", "oversized"}
+_ARRAY = re.compile(rb"\[\s*(\{.*)?", re.DOTALL)
 
 
 class JsonlSource(Source):
@@ -43,11 +48,14 @@ class JsonlSource(Source):
     ----------
     address
         Path of the file, or ``-`` for standard input. Gzip is recognised by its content.
+    finished
+        Whether nobody writes the file any more. If False, a last line that is neither a JSON object
+        nor ended by a line end is left for the next run, if there can be one, see `Source.growing`.
 
     Raises
     ------
     ConfigError
-        The file does not exist or cannot be read, or standard input is closed.
+        The file does not exist, cannot be read or is a JSON array, or standard input is closed.
 
     Notes
     -----
@@ -70,7 +78,8 @@ class JsonlSource(Source):
     ('small.jsonl:3', 'non_object')
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, finished: bool = False) -> None:
+        self.finished = check_finished(finished, "jsonl")
         self.waits = address == "-"
         if self.waits and sys.stdin is None:
             raise ConfigError("jsonl: standard input is closed")
@@ -86,11 +95,14 @@ class JsonlSource(Source):
         CheckpointError
             `position` is not one of this file.
         """
-        with open_lines(self.file) as lines:
+        left = self.growing and not self.finished
+        with open_lines(self.file, _is_whole if left else None) as lines:
             if position is not None and self.waits:
                 lines.skip(*counts(position, "line"))
             elif position is not None:
                 lines.move_to(*counts(position, "offset", "line"))
+            else:
+                _refuse_array(lines)
             while True:
                 first = lines.line + 1
                 rows, raw = _take_good(lines, size)
@@ -117,6 +129,21 @@ class JsonlSource(Source):
     def total(self) -> int | None:
         """Number of records; None if the file is large or standard input."""
         return None if self.waits else count_lines(self.file)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Return whether nothing can be missing at the end of a line: it is an object or an array."""
+    return line.rstrip().endswith((b"}", b"]")) and decode(line)[1] not in _INCOMPLETE
+
+
+def _refuse_array(lines: Lines) -> None:
+    """Raise ConfigError if a stream begins with a JSON array over several lines."""
+    first = next((line.strip() for line in lines.peek(1)[:1]), b"")
+    if _ARRAY.fullmatch(first) and decode(first)[1] != "non_object":
+        raise ConfigError(
+            f"{lines.name}: begins with a JSON array; JSON lines have one object a line, into "
+            "which jq -c '.[]' turns an array"
+        )
 
 
 def _take_good(lines: Lines, size: int) -> tuple[list[dict[str, Any]], list[bytes]]:

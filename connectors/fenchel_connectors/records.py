@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
     Columns stand in the order in which their keys appear. A column whose values have one type has
     that type. Integers beside floats become floats if a float holds each of them exactly. Any other
     column, such as one of mixed types or of nested dicts, holds the Python objects themselves
-    (polars' Object): 1.5 beside "abc" stays 1.5.
+    (polars' Object): 1.5 beside "abc" stays 1.5. A UUID becomes its text.
 
     Examples
     --------
@@ -46,6 +47,8 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     kinds = set(map(type, values))
     if any(issubclass(kind, np.generic) for kind in kinds):
         return _column(name, [v.item() if isinstance(v, np.generic) else v for v in values])
+    if UUID in kinds:  # polars has no such type, and its text is the same id
+        return _column(name, [str(v) if isinstance(v, UUID) else v for v in values])
     kinds.discard(type(None))
     if kinds <= {float}:
         return pl.Series(name, values, pl.Float64 if kinds else pl.Null)
@@ -54,6 +57,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     if len(kinds) == 1 and not kinds & {dict, list, tuple}:
         try:
             return pl.Series(name, values)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            pass  # polars has no such type: an integer beyond 128 bits, an object of a library
+        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001
+            # Polars has no such type: an integer beyond 128 bits, a NaN of decimals.
+            return pl.Series(name, values, pl.Object)
     return pl.Series(name, values, pl.Object)

@@ -12,6 +12,7 @@ from river import base, compose
 from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError
+from fenchel_stream.evaluation.refusals import FATAL, refused_rows
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,25 @@ class BatchModel:
         for x, target in zip(_rows(X), to_list(y), strict=True):
             self.model.learn_one(x, target)
 
+    def learn_willing(self, X: Any, y: Any) -> dict[int, str]:
+        """Learn the rows that the model takes; return what it said of the others, by number.
+
+        A mini-batch method that refuses a batch is called again for each row alone. If it has
+        learnt a part of the batch before it raised its exception, it learns that part twice.
+        """
+        if not self.in_batches:
+            pairs = list(zip(_rows(X), to_list(y), strict=True))
+            return refused_rows(lambda n: self.model.learn_one(*pairs[n]), len(pairs))
+        try:
+            self.model.learn_many(X, y)
+        except FATAL:
+            raise
+        except Exception:  # noqa: BLE001 - a model may be any code
+            return refused_rows(
+                lambda n: self.model.learn_many(rows_of(X, n, n + 1), rows_of(y, n, n + 1)), len(X)
+            )
+        return {}
+
     def _predict_batch(self, X: Any, like: Any) -> Predictions:
         if not self.probabilities:
             return Predictions(to_list(self.model.predict_many(X)) or [None] * len(X))
@@ -157,6 +177,11 @@ def to_list(data: Any) -> list[Any]:
         return list(data.iter_rows(named=True))
     items: list[Any] = data.to_list()
     return items
+
+
+def rows_of(data: Any, start: int, stop: int | None) -> Any:
+    """Return the rows from `start` to `stop` of a native series or frame."""
+    return nw.from_native(data, allow_series=True, eager_only=True)[start:stop].to_native()
 
 
 def _learns_batches(model: Any) -> bool:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
-from fenchel_stream.evaluation.batch_model import Predictions
+from fenchel_stream.evaluation.batch_model import Predictions, rows_of
 from fenchel_stream.state.frames import freeze_frame, thaw_frame
+
+Rows = tuple[Any, Any, Predictions, Sequence[str]]
+"""Features, targets, predictions, and the places of the rows in their stream, if they are known."""
 
 
 class DelayedRows:
-    """A queue of rows with their targets and predictions, in the batches of their arrival.
+    """A queue of rows with their targets, predictions and places, in the batches of their arrival.
 
     In a checkpoint, frames and series of polars are plain data: `freeze_frame` converts them.
 
@@ -24,42 +26,39 @@ class DelayedRows:
     >>> from fenchel_stream.evaluation import DelayedRows, Predictions
     >>> queue = DelayedRows()
     >>> queue.put(pl.DataFrame({"x": [1, 2, 3]}), pl.Series([7, 8, 9]), Predictions([6, 6, 6]))
-    >>> [(y.to_list(), predictions.labels) for _, y, predictions in queue.take(2)], len(queue)
+    >>> [(y.to_list(), predictions.labels) for _, y, predictions, _ in queue.take(2)], len(queue)
     ([([7, 8], [6, 6])], 1)
     """
 
     def __init__(self) -> None:
-        self.batches: deque[tuple[Any, Any, Predictions]] = deque()
+        self.batches: deque[Rows] = deque()
         self.rows = 0
 
     def __len__(self) -> int:
         return self.rows
 
     def __getstate__(self) -> dict[str, Any]:
-        batches = deque((_freeze(X), _freeze(y), predictions) for X, y, predictions in self.batches)
+        batches = deque((_freeze(X), _freeze(y), *others) for X, y, *others in self.batches)
         return {"batches": batches, "rows": self.rows}
 
-    def put(self, X: Any, y: Any, predictions: Predictions) -> None:
-        """Append a batch of features, targets and predictions."""
-        self.batches.append((X, y, predictions))
+    def put(self, X: Any, y: Any, predictions: Predictions, where: Sequence[str] = ()) -> None:
+        """Append a batch of features, targets, predictions and places."""
+        self.batches.append((X, y, predictions, where))
         self.rows += len(predictions)
 
-    def take(self, count: int) -> Iterator[tuple[Any, Any, Predictions]]:
+    def take(self, count: int) -> Iterator[Rows]:
         """Remove and yield the first `count` rows. Rows of two batches are not joined."""
         while count > 0 and self.batches:
-            X, y, predictions = self.batches.popleft()
+            X, y, predictions, where = self.batches.popleft()
             X, y = _thaw(X), _thaw(y)
             if len(predictions) > count:
-                rest = _rows(X, count, None), _rows(y, count, None), predictions[count:]
-                self.batches.appendleft(rest)
-                X, y, predictions = _rows(X, 0, count), _rows(y, 0, count), predictions[:count]
+                rest = rows_of(X, count, None), rows_of(y, count, None)
+                self.batches.appendleft((*rest, predictions[count:], where[count:]))
+                X, y = rows_of(X, 0, count), rows_of(y, 0, count)
+                predictions, where = predictions[:count], where[:count]
             count -= len(predictions)
             self.rows -= len(predictions)
-            yield X, y, predictions
-
-
-def _rows(data: Any, start: int, stop: int | None) -> Any:
-    return nw.from_native(data, allow_series=True, eager_only=True)[start:stop].to_native()
+            yield X, y, predictions, where
 
 
 def _freeze(data: Any) -> Any:

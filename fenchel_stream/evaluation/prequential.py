@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from math import log
 from operator import eq
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from river import base, metrics
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.evaluation.batch_model import BatchModel, Predictions, to_list
-from fenchel_stream.evaluation.delayed_rows import DelayedRows
+from fenchel_stream.evaluation.batch_model import BatchModel, Predictions, rows_of, to_list
+from fenchel_stream.evaluation.delayed_rows import DelayedRows, Rows
+from fenchel_stream.evaluation.refusals import FATAL, Refusal, RefusedRowsError, refused_rows
 from fenchel_stream.evaluation.scores import Scores, name_of
 
 NONE = Predictions([])
@@ -37,6 +38,9 @@ class Step:
     loss
         Sum over the scored predictions: of the cross-entropy for a classifier, of the absolute
         error for a regressor. None for a classifier without probabilities.
+    refusals
+        The rows, of this batch or earlier ones, whose label arrived with this batch and which the
+        model refused to learn.
     """
 
     labels: list[Any]
@@ -44,6 +48,7 @@ class Step:
     scored: int
     correct: int
     loss: float | None
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 class Prequential:
@@ -70,6 +75,10 @@ class Prequential:
         Number of last rows for windowed metrics.
     probabilities
         Whether a classifier predicts probabilities even if no metric needs them.
+    tolerant
+        Whether to go on after an exception of the model. A batch with rows that it refuses to
+        predict raises `RefusedRowsError` and changes nothing; rows that it refuses to learn are
+        in `Step.refusals`. Otherwise the exception is raised as it is.
 
     Raises
     ------
@@ -97,6 +106,7 @@ class Prequential:
         delay: int = 0,
         window: int = 1000,
         probabilities: bool = False,
+        tolerant: bool = False,
     ) -> None:
         if delay < 0 or window < 1:
             raise ConfigError(
@@ -109,11 +119,12 @@ class Prequential:
         probabilities = probabilities or self.scores.need_probabilities
         self.model = BatchModel(model, probabilities=probabilities)
         self.delay = delay
+        self.tolerant = tolerant
         self.learnt = 0
         self.like: Any = ""  # The last label: its type is that of the classes.
         self.delayed = DelayedRows()
 
-    def step(self, X: Any, y: Any) -> Step:
+    def step(self, X: Any, y: Any, where: Sequence[str] = ()) -> Step:
         """Predict the rows of `X`, then score and learn the rows whose label has arrived by now.
 
         Parameters
@@ -122,11 +133,15 @@ class Prequential:
             Features (m x p), any eager narwhals frame.
         y
             Their targets, a series of length m, or for several targets a frame.
+        where
+            Their places in the stream, for `Step.refusals`.
 
         Raises
         ------
         DataError
             `X` and `y` differ in length, or the model cannot use their values.
+        RefusedRowsError
+            The test is tolerant, and the model refuses to predict some of the rows.
         """
         if len(X) != len(y):
             raise DataError(f"{len(X)} rows of features, but {len(y)} of targets")
@@ -134,7 +149,7 @@ class Prequential:
         if len(X):
             self.like = to_list(y[:1])[0]
             predictions = self.predict(X)
-            self.delayed.put(X, y, predictions)
+            self.delayed.put(X, y, predictions, where)
         return self.settle(self.delayed.take(len(self.delayed) - self.delay), predictions)
 
     def flush(self) -> Step:
@@ -142,25 +157,42 @@ class Prequential:
         return self.settle(self.delayed.take(len(self.delayed)))
 
     def predict(self, X: Any) -> Predictions:
-        """Return predictions for the rows of `X`; `settle` learns the rows later."""
-        return self.model.predict(X, self.like)
+        """Return predictions for the rows of `X`; `settle` learns the rows later.
 
-    def settle(
-        self, rows: Iterable[tuple[Any, Any, Predictions]], latest: Predictions = NONE
-    ) -> Step:
+        Raises
+        ------
+        RefusedRowsError
+            The test is tolerant, and the model refuses some of the rows.
+        """
+        if not self.tolerant:
+            return self.model.predict(X, self.like)
+        try:
+            return self.model.predict(X, self.like)
+        except FATAL:
+            raise
+        except Exception:
+            refused = refused_rows(
+                lambda number: self.model.predict(rows_of(X, number, number + 1), self.like), len(X)
+            )
+            if not refused:
+                raise  # it refuses the batch but none of its rows, so that no row is to blame
+            raise RefusedRowsError(refused) from None
+
+    def settle(self, rows: Iterable[Rows], latest: Predictions = NONE) -> Step:
         """Score and learn rows whose labels have arrived.
 
         Parameters
         ----------
         rows
-            Batches of rows, each with its features, targets, and predictions.
+            Batches of rows, each with its features, targets, predictions, and places.
         latest
             The predictions for the current batch, which the result repeats.
         """
         scored = correct = 0
         has_loss = self.model.probabilities or not self.model.classifies
         loss = 0.0 if has_loss else None
-        for X, y, predictions in rows:
+        refusals: list[Refusal] = []
+        for X, y, predictions, where in rows:
             truth, known = to_list(y), predictions
             self.like = truth[0]
             numbers = [i for i, label in enumerate(known.labels) if label not in (None, {})]
@@ -172,9 +204,22 @@ class Prequential:
                 correct += sum(map(eq, truth, known.labels))
             if loss is not None:
                 loss += _loss(truth, known)
+            refused = self._learn(X, y, where)
+            refusals += refused
+            self.learnt += len(predictions) - len(refused)
+        return Step(latest.labels, latest.probabilities, scored, correct, loss, refusals)
+
+    def _learn(self, X: Any, y: Any, where: Sequence[str]) -> list[Refusal]:
+        if not self.tolerant:
             self.model.learn(X, y)
-            self.learnt += len(predictions)
-        return Step(latest.labels, latest.probabilities, scored, correct, loss)
+            return []
+        refusals = []
+        for number, detail in self.model.learn_willing(X, y).items():
+            (row,) = to_list(rows_of(X, number, number + 1))
+            (target,) = to_list(rows_of(y, number, number + 1))
+            targets = target if isinstance(target, dict) else {y.name: target}
+            refusals.append(Refusal(where[number] if where else "", {**row, **targets}, detail))
+        return refusals
 
 
 def _kind(model: base.Estimator) -> str:

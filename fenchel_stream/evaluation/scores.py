@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from math import isnan, nan
+from numbers import Real
 from typing import Any
 
 from river import metrics
+from river.metrics.base import BinaryMetric
 
 from fenchel_stream.evaluation.batch_model import Predictions
+
+log = logging.getLogger(__name__)
+
+TRUE_AND_FALSE = {True, False}
+"""The labels of a metric that compares one class with all others; 1 and 0 equal them."""
 
 
 class Scores:
     """Metrics over all scored rows, and over the last `window` scored rows.
+
+    A metric that cannot take a label or a prediction is undefined (NaN) from there on, and the log
+    says so once. An example is RMSLE, which has no logarithm of a negative prediction. Over the
+    last rows such a metric is defined again when the row has left the window. The same holds for a
+    metric of one class against all others, such as F1, and labels other than True and False or 1
+    and 0: it would count all of them as False.
 
     Parameters
     ----------
@@ -37,6 +51,7 @@ class Scores:
     ) -> None:
         self.metrics: list[Any] = list(metric) if isinstance(metric, Iterable) else [metric]
         self.window = window
+        self.undefined: list[int] = []  # numbers of the metrics that are undefined for good
         self.truth: list[Any] = []
         self.labels: list[Any] = []
         self.probabilities: list[dict[Any, float]] = []
@@ -58,7 +73,16 @@ class Scores:
 
     def update(self, truth: list[Any], predictions: Predictions) -> None:
         """Score predictions, none of which is None, against the true labels."""
-        _update(self.metrics, truth, predictions.labels, predictions.probabilities or [])
+        faults = _update(
+            self.metrics,
+            self.undefined,
+            truth,
+            predictions.labels,
+            predictions.probabilities or [],
+        )
+        for number, fault in faults.items():
+            self.undefined.append(number)
+            log.warning("metric %s is undefined from here on: %s", self.names[number], fault)
         for past, new in (
             (self.truth, truth),
             (self.labels, predictions.labels),
@@ -70,7 +94,7 @@ class Scores:
     @property
     def cumulative(self) -> dict[str, float]:
         """Each metric over all rows."""
-        return self._values(self.metrics)
+        return self._values(self.metrics, self.undefined)
 
     @property
     def windowed(self) -> dict[str, float]:
@@ -81,12 +105,13 @@ class Scores:
         complex number.
         """
         fresh = [metric.clone() for metric in self.metrics]
-        _update(fresh, self.truth, self.labels, self.probabilities)
-        return self._values(fresh)
+        faults = _update(fresh, [], self.truth, self.labels, self.probabilities)
+        return self._values(fresh, faults)
 
-    def _values(self, updated: list[Any]) -> dict[str, float]:
+    def _values(self, updated: list[Any], undefined: Iterable[int]) -> dict[str, float]:
         # Before the first row River gives 0, the worst accuracy but the best error.
-        values = [_value(metric) if self.truth else nan for metric in updated]
+        without = set(undefined if self.truth else range(len(updated)))
+        values = [nan if n in without else _value(metric) for n, metric in enumerate(updated)]
         return dict(zip(self.names, values, strict=True))
 
 
@@ -127,21 +152,56 @@ def _value(metric: Any) -> float:
         counts = metric.cms[0].sum_row
         if len([label for label, count in counts.items() if count]) < 2:
             return nan
-    value: float = metric.get()
-    return value
+    try:
+        value = metric.get()
+    except Exception:  # noqa: BLE001 - a metric may divide by what is still 0
+        return nan
+    return float(value) if isinstance(value, Real) else nan
 
 
 def _update(
     updated: list[Any],
+    without: list[int],
     truth: list[Any],
     labels: list[Any],
     probabilities: list[dict[Any, float]],
-) -> None:
-    for metric in updated:
+) -> dict[int, str]:
+    """Update metrics, except those with the numbers `without`; return the faults by number."""
+    faults: dict[int, str] = {}
+    for number, metric in enumerate(updated):
+        if number in without:
+            continue
+        if is_binary(metric) and (others := others_than_true_and_false(truth)):
+            faults[number] = f"label {others[0]!r} is neither True nor False"
+            continue
         predictions = labels if _takes_labels(metric) else probabilities
         update = metric.update
-        for label, prediction in zip(truth, predictions, strict=True):
-            update(label, prediction)
+        label = prediction = None
+        try:
+            for label, prediction in zip(truth, predictions, strict=True):
+                update(label, prediction)
+        except Exception as error:  # noqa: BLE001 - a metric may refuse a value in any way
+            faults[number] = (
+                f"label {label!r}, prediction {prediction!r}: {type(error).__name__}: {error}"
+            )
+    return faults
+
+
+def is_binary(metric: Any) -> bool:
+    """Return whether a metric compares the class True with all others."""
+    return isinstance(getattr(metric, "metric", metric), BinaryMetric)
+
+
+def others_than_true_and_false(labels: Iterable[Any]) -> list[Any]:
+    """Return the distinct labels that do not equal True or False, which 1 and 0 do.
+
+    Examples
+    --------
+    >>> from fenchel_stream.evaluation.scores import others_than_true_and_false
+    >>> others_than_true_and_false([1, 0, -1, True, 1.0, "1", -1])
+    [-1, '1']
+    """
+    return [label for label in dict.fromkeys(labels) if label not in TRUE_AND_FALSE]
 
 
 def _takes_labels(metric: Any) -> bool:

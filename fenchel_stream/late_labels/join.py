@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -26,11 +28,15 @@ COUNTS = (
 
 
 class Matched(NamedTuple):
-    """Rows whose labels have come: features, targets, and the earlier predictions."""
+    """Rows whose labels have come: features, targets, and the earlier predictions.
+
+    `where` holds the places of the records that completed them.
+    """
 
     X: pl.DataFrame
     y: Any
     predictions: Predictions
+    where: Sequence[str] = ()
 
 
 class LabelJoin:
@@ -130,7 +136,12 @@ class LabelJoin:
             self._matched.drop_before(oldest)
 
     def predicted(
-        self, keys: pl.Series, times: pl.Series, X: pl.DataFrame, predictions: Predictions
+        self,
+        keys: pl.Series,
+        times: pl.Series,
+        X: pl.DataFrame,
+        predictions: Predictions,
+        where: Sequence[str] = (),
     ) -> Matched:
         """Take predictions; return those whose labels have already come.
 
@@ -142,6 +153,8 @@ class LabelJoin:
             Their features: numbers (Float64) and categories (String).
         predictions
             The predictions for the rows of `X`.
+        where
+            The places of the events.
         """
         self.counts["predictions"] += len(keys)
         new = keys.is_first_distinct() & ~self._waiting.has(keys) & ~self._matched.has(keys)
@@ -155,9 +168,15 @@ class LabelJoin:
         matched = self._match(keys.filter(ready), times.filter(ready), rows.filter(ready), labels)
         self._waiting.add(keys.filter(~ready), times.filter(~ready), rows.filter(~ready))
         self.counts["expired"] += self._waiting.drop_over(self.limit)
-        return matched
+        return matched._replace(where=list(compress(compress(where, new), ready)))
 
-    def labelled(self, keys: pl.Series, times: pl.Series, y: pl.Series | pl.DataFrame) -> Matched:
+    def labelled(
+        self,
+        keys: pl.Series,
+        times: pl.Series,
+        y: pl.Series | pl.DataFrame,
+        where: Sequence[str] = (),
+    ) -> Matched:
         """Take labels; return the predictions that they belong to, in the order of the labels.
 
         Parameters
@@ -166,6 +185,8 @@ class LabelJoin:
             Of the labels, as those of events.
         y
             The targets: a series, or for several targets a frame.
+        where
+            The places of the labels.
         """
         self.counts["labels"] += len(keys)
         known = self._early.has(keys) | self._matched.has(keys)
@@ -178,7 +199,7 @@ class LabelJoin:
         matched = self._match(rows["key"], rows["time"], rows, labels.filter(ready))
         self._early.add(keys.filter(~ready), times.filter(~ready), labels.filter(~ready))
         self.counts["orphans"] += self._early.drop_over(self.limit)
-        return matched
+        return matched._replace(where=list(compress(compress(where, new), ready)))
 
     def _match(
         self, keys: pl.Series, times: pl.Series, rows: pl.DataFrame, labels: pl.DataFrame

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import polars as pl
 
@@ -11,7 +12,8 @@ from fenchel_stream.errors import DataError
 from fenchel_stream.late_labels.timed_batch import TimedBatch
 from fenchel_stream.streams.source import Batch, Reject
 from fenchel_stream.validation.columns import to_categories
-from fenchel_stream.validation.row_check import ABSENT, CheckedRows, RowCheck, reject_row
+from fenchel_stream.validation.doubt import ABSENT, names_of
+from fenchel_stream.validation.row_check import CheckedRows, RowCheck, reject_row
 
 REASONS = ("missing_key", "nested_key", "unparsable_time")
 """Why a row that could be decoded cannot be joined."""
@@ -35,6 +37,10 @@ class KeyedCheckedRows(CheckedRows):
     now: float | None
     keys: pl.Series
     times: pl.Series
+
+    def without(self, rows: Container[int]) -> Self:
+        kept = [row for row in range(len(self.where)) if row not in rows]
+        return replace(super().without(rows), keys=self.keys[kept], times=self.times[kept])
 
 
 class JoinCheck:
@@ -80,18 +86,15 @@ class JoinCheck:
         self.checks = {"events": events, "labels": labels}
         self.key = list(key)
         self.time = time
-        # By stream, the number of rows so far, none of which has a key; None once a row had one.
-        self._keyless: dict[str, int | None] = {}
 
     @property
     def joining(self) -> set[str]:
         """The columns of key and time."""
         return {*self.key, *([] if self.time is None else [self.time])}
 
-    def resume(self) -> None:
-        """Note that an earlier run has begun this stream, see `RowCheck.resumed`."""
-        for check in self.checks.values():
-            check.resumed = True
+    def resume(self, stream: str) -> None:
+        """Note that an earlier run has used a stream, see `RowCheck.resumed`."""
+        self.checks[stream].resumed = True
 
     def __call__(self, batch: Batch) -> KeyedCheckedRows:
         """Check one batch of `Interleaved`.
@@ -106,6 +109,9 @@ class JoinCheck:
         check, rows = self.checks[batch.stream], batch.rows
         keys, nested = self._keys(batch)
         self._expect_keys(batch, keys)
+        if self.time is not None and self.time in rows.columns:
+            advice = "name the column of the times in labels.time, or leave it out"
+            check.expect(rows[self.time], batch.seconds, batch.unparsable, "a time", advice)
         faults = pl.select(
             pl.when(nested)
             .then(pl.lit("nested_key"))
@@ -126,18 +132,20 @@ class JoinCheck:
         keys, times = keys.filter(good), batch.seconds.filter(good)
         if checked.numbers is not None:
             keys, times = keys[checked.numbers], times[checked.numbers]
+        rejects += checked.rejects
+        check.first.look(len(checked.where), [*batch.rejects, *rejects])
         return KeyedCheckedRows(
             checked.X,
             checked.y,
             checked.where,
-            [*rejects, *checked.rejects],
+            rejects,
             stream=batch.stream,
             now=batch.median,
             keys=keys,
             times=times,
         )
 
-    def _keys(self, batch: Batch) -> tuple[pl.Series, pl.Series]:
+    def _keys(self, batch: TimedBatch) -> tuple[pl.Series, pl.Series]:
         """Return the keys as text, null for a row without a key, and which keys are nested."""
         rows, height = batch.rows, batch.rows.height
         nested = pl.repeat(False, height, eager=True)
@@ -149,6 +157,9 @@ class JoinCheck:
         for name in self.key:
             column = rows[name] if name in rows.columns else pl.repeat(None, height, eager=True)
             columns[name], wrong = to_categories(column)
+            check = self.checks[batch.stream]
+            advice = "name the columns of the key in labels.key"
+            check.expect(column.alias(name), columns[name], wrong, "a key", advice)
             nested = nested if wrong is None else nested | wrong
         if len(columns) == 1:
             return next(iter(columns.values())).rename("key"), nested
@@ -165,19 +176,16 @@ class JoinCheck:
         if batch.fixed_columns and missing:
             raise DataError(
                 f"{batch.stream} have no column {missing[0]!r}, which [labels] names; columns: "
-                f"{', '.join(batch.rows.columns)}"
+                f"{names_of(batch.rows.columns)}"
             )
-        resumed = self.checks[batch.stream].resumed
-        if resumed or keys.null_count() < len(keys):
-            self._keyless[batch.stream] = None
-        elif (before := self._keyless.get(batch.stream, 0)) is not None:
-            self._keyless[batch.stream] = keyless = before + len(keys)
-            if keyless >= ABSENT:
-                names = ", ".join(self.key or ["the record's own key"])
-                raise DataError(
-                    f"none of the first {keyless} {batch.stream} has a key "
-                    f"({names}), by which [labels] joins them"
-                )
+        doubts = self.checks[batch.stream].doubts
+        keyless = keys.null_count()
+        if doubts.grow("the key", len(keys) - keyless, keyless, ABSENT):
+            names = ", ".join(self.key or ["the record's own key"])
+            raise DataError(
+                f"none of the first {doubts.unusable['the key']} {batch.stream} has a key "
+                f"({names}), by which [labels] joins them"
+            )
 
     def _rejects(self, batch: Batch, faults: pl.Series) -> list[Reject]:
         columns = [name for name in sorted(self.joining) if name in batch.rows.columns]

@@ -55,16 +55,23 @@ class Labels(ABC):
 
     @abstractmethod
     def resume(self) -> None:
-        """Note that an earlier run has begun this stream."""
+        """Note that an earlier run has used this stream."""
 
     @abstractmethod
-    def end(self) -> None:
+    def end(self, stopped: bool) -> None:
         """Warn of faults that only the end of a run shows.
+
+        Parameters
+        ----------
+        stopped
+            Whether a signal has ended the run, so that the stream may have more.
 
         Raises
         ------
         ConfigError
             The positive class is written in another way than in the stream.
+        DataError
+            No record of a stream could be used.
         """
 
     @property
@@ -101,10 +108,12 @@ class PromptLabels(Labels):
         self._check = check
 
     def check(self, batch: Batch) -> CheckedRows:
-        return self._check(batch)
+        checked = self._check(batch)
+        self._check.first.look(len(checked.where), [*batch.rejects, *checked.rejects])
+        return checked
 
     def step(self, test: Prequential, checked: CheckedRows) -> Step:
-        return test.step(checked.X, checked.y)
+        return test.step(checked.X, checked.y, checked.where)
 
     def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
         if batch.keys is None or checked.numbers is None:
@@ -114,7 +123,9 @@ class PromptLabels(Labels):
     def resume(self) -> None:
         self._check.resumed = True
 
-    def end(self) -> None:
+    def end(self, stopped: bool) -> None:
+        if not stopped:
+            self._check.first.end()
         self._check.end()
 
     @property

@@ -85,19 +85,26 @@ class LateLabels(Labels):
             self.join.expire(checked.now)
         if checked.stream == "events":
             predictions = test.predict(checked.X)
-            matched = self.join.predicted(checked.keys, checked.times, checked.X, predictions)
+            matched = self.join.predicted(
+                checked.keys, checked.times, checked.X, predictions, checked.where
+            )
             return test.settle([matched] if len(matched.predictions) else [], predictions)
-        matched = self.join.labelled(checked.keys, checked.times, checked.y)
+        matched = self.join.labelled(checked.keys, checked.times, checked.y, checked.where)
         return test.settle([matched] if len(matched.predictions) else [])
 
     def keys(self, batch: Batch, checked: CheckedRows) -> pl.Series | None:
         return checked.keys if isinstance(checked, KeyedCheckedRows) else None
 
     def resume(self) -> None:
-        self._check.resume()
+        for stream, count in (("events", "predictions"), ("labels", "labels")):
+            if self.join.counts[count]:
+                self._check.resume(stream)
 
-    def end(self) -> None:
-        self._check.checks["labels"].end()
+    def end(self, stopped: bool) -> None:
+        for check in self._check.checks.values():
+            if not stopped:
+                check.first.end()
+            check.end()
 
     @property
     def notes(self) -> list[str]:

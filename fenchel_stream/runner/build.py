@@ -11,7 +11,6 @@ from typing import Any, get_type_hints
 import msgspec
 import polars as pl
 from river import base, metrics
-from river.metrics.base import BinaryMetric
 
 from fenchel_stream.display import SECRET_NAME, conceal
 from fenchel_stream.errors import ConfigError
@@ -19,6 +18,7 @@ from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.estimators.classifier import FenchelClassifier
 from fenchel_stream.estimators.regressor import FenchelMultiTargetRegressor, FenchelRegressor
 from fenchel_stream.evaluation.prequential import Prequential
+from fenchel_stream.evaluation.scores import is_binary, name_of, others_than_true_and_false
 from fenchel_stream.late_labels.labels import Labels, PromptLabels
 from fenchel_stream.late_labels.late_labels import LateLabels
 from fenchel_stream.preprocessing.pipeline import pipeline
@@ -56,7 +56,9 @@ def build_source(config: Config, url: str, options: Mapping[str, Any]) -> Source
         No installed package provides the scheme, or the source refuses its address or an option.
     """
     client = config.client(find_source(url).connector.client_table)
-    return open_source(url, **options, **client)
+    source = open_source(url, **options, **client)
+    source.growing = config.checkpoint is not None
+    return source
 
 
 def build_labels(config: Config) -> Labels:
@@ -162,21 +164,31 @@ def build_test(config: Config) -> Prequential:
         delay=config.run.delay,
         window=config.metrics.window,
         probabilities=is_fenchel and config.source.kind == "classification",
+        tolerant=True,
     )
 
 
 def check_classes(test: Prequential, y: pl.Series | pl.DataFrame) -> None:
-    """Raise ConfigError if the classes are text and a metric expects True and False.
+    """Raise ConfigError if a metric expects True and False, and the first classes are others.
 
-    Such a metric would count every label as False.
+    Such a metric would count every label as False. Once rows were scored, the configuration has
+    proved right, and `Scores` decides what a label of another kind means.
     """
-    if isinstance(y, pl.Series) and y.dtype == pl.String:
-        for metric in test.scores.metrics:
-            if isinstance(metric, BinaryMetric):
-                raise ConfigError(
-                    f"metrics.names: {type(metric).__name__} compares one class with all "
-                    f'others: name that class, as in source.positive = "{y[0]}"'
-                )
+    if test.learnt or not isinstance(y, pl.Series) or not test.model.classifies:
+        return
+    for metric in test.scores.metrics:
+        if is_binary(metric) and others_than_true_and_false(y):
+            raise ConfigError(
+                f"metrics.names: {name_of(metric)} compares one class with all others, which must "
+                f"be True and False, or 1 and 0: name that class, as in source.positive = "
+                f"{_example(y)}"
+            )
+
+
+def _example(y: pl.Series) -> str:
+    """Return a class that may be the positive one, as TOML: of -1 and 1 it is 1."""
+    label = y.max() if y.dtype.is_numeric() else y[0]
+    return f'"{label}"' if isinstance(label, str) else str(label)
 
 
 def build_model(config: Config) -> base.Estimator:
@@ -234,23 +246,31 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
 
 
 def _metric(name: str) -> metrics.base.Metric:
-    cls = getattr(metrics, name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)):
-        known = {
-            known_name.lower(): known_name
-            for known_name in metrics.__all__
-            if known_name[0].isupper()
-        }
+    cls: Any = getattr(metrics, name, None)
+    if not _scores_predictions(cls):
+        known = {key.lower(): key for key in metrics.__all__ if _scores_predictions(key)}
         near = get_close_matches(name.lower(), known, 1)
         hint = f", did you mean {known[near[0]]}?" if near else ""
+        if inspect.isclass(cls) and name in metrics.__all__:
+            raise ConfigError(
+                f"metrics.names: {name} scores something else than predictions of a class or a "
+                f"number{hint}"
+            )
         raise ConfigError(f"metrics.names: river.metrics has no metric {name!r}{hint}")
-    try:
-        metric: metrics.base.Metric = cls()
-    except TypeError as error:
-        raise ConfigError(f"metrics.names: {name} needs parameters: {error}") from error
+    parameters = inspect.signature(cls).parameters.values()
+    if required := [one.name for one in parameters if one.default is one.empty]:
+        raise ConfigError(
+            f"metrics.names: {name} needs parameters: {', '.join(required)}; a name gives none"
+        )
+    metric: metrics.base.Metric = cls()
     if not _is_number(metric):
         raise ConfigError(f"metrics.names: {name} has no number as its value")
     return metric
+
+
+def _scores_predictions(metric: Any) -> bool:
+    cls = getattr(metrics, metric, None) if isinstance(metric, str) else metric
+    return inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)
 
 
 def _is_number(metric: metrics.base.Metric) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from base64 import b64encode
@@ -10,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.evaluation.refusals import Refusal
 from fenchel_stream.streams.sink import Sink
-from fenchel_stream.streams.source import Reject
+from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
+from fenchel_stream.validation.row_check import reject_row
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,29 @@ def letter_of(reject: Reject) -> dict[str, str]:
     if reject.key is not None:
         letter["key"] = reject.key.decode("utf-8", "backslashreplace")
     return letter
+
+
+def refused_record(batch: Batch, refusal: Refusal) -> Reject:
+    """Return the reject of a row that the model refuses.
+
+    It holds the record, if that is one of the batch. Otherwise the row has waited for its label,
+    and the reject holds the features and the target with which it waited.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fenchel_stream.evaluation.refusals import Refusal
+    >>> from fenchel_stream.runner.dead_letters import refused_record
+    >>> from fenchel_stream.streams import Batch
+    >>> batch = Batch(pl.DataFrame({"x": [9.0], "y": [0]}), ["a.csv:7"], {})
+    >>> refused_record(batch, Refusal("a.csv:2", {"x": 1.0, "y": 2}, "no such class")).raw
+    '{"x": 1.0, "y": 2}'
+    """
+    if refusal.where in batch.where:
+        number = batch.where.index(refusal.where)
+        return reject_row(batch, number, "refused", refusal.detail)
+    raw = json.dumps(refusal.row, default=str, skipkeys=True)[:RAW_LIMIT]
+    return Reject(refusal.where, "refused", raw, refusal.detail)
 
 
 @dataclass

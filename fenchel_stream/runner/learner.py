@@ -21,6 +21,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from fenchel_stream.errors import CheckpointError, DataError
 from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.evaluation.curve import Curve
+from fenchel_stream.evaluation.prequential import Step
+from fenchel_stream.evaluation.refusals import Refusal, RefusedRowsError
 from fenchel_stream.evaluation.result import Evaluation
 from fenchel_stream.network.report import StepReport
 from fenchel_stream.runner.build import (
@@ -31,15 +33,16 @@ from fenchel_stream.runner.build import (
     check_classes,
 )
 from fenchel_stream.runner.config import Config
-from fenchel_stream.runner.dead_letters import RejectLog
+from fenchel_stream.runner.dead_letters import RejectLog, refused_record
 from fenchel_stream.runner.files import check_files
 from fenchel_stream.runner.monitor import Monitor, NullMonitor
 from fenchel_stream.runner.outputs import Marks, prediction_records
 from fenchel_stream.runner.progress import ProgressBar, progress_bar
 from fenchel_stream.runner.resume import RunCheckpoints
 from fenchel_stream.runner.signals import StopSignals
-from fenchel_stream.streams.source import Batch, Position
-from fenchel_stream.validation.row_check import REASONS
+from fenchel_stream.streams.source import Batch, Position, Reject
+from fenchel_stream.validation.doubt import FirstRecords
+from fenchel_stream.validation.row_check import REASONS, CheckedRows
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,7 @@ class Learner:
         self.checkpoints = RunCheckpoints(config)
         self.writer = ""  # known once the checkpoints are open
         self.outputs = build_outputs(config, self.writer)
+        self.willing = FirstRecords("is taken by the model")
         self.monitor: Monitor = NullMonitor()
         self.signals = StopSignals()
         self.position: Position | None = None
@@ -196,7 +200,9 @@ class Learner:
         self.seconds = meta["seconds"]
         self.position = meta["position"]
         self.rejects.accepted = meta["accepted"]
-        self.labels.resume()
+        if self.rejects.accepted:
+            self.labels.resume()
+            self.willing.doubts.resumed = True
         marks: Marks = meta["outputs"]
         return marks
 
@@ -218,7 +224,8 @@ class Learner:
             self.seconds = time.perf_counter() - start
             bar.set_postfix_str(str(self.test.scores), refresh=False)
             bar.update(self.records - bar.n)
-            if self.checkpoints.due(unsaved) and self._save():
+            # Until a record was accepted, the configuration may be wrong. The next run begins anew.
+            if self.rejects.accepted and self.checkpoints.due(unsaved) and self._save():
                 unsaved = 0
         self.monitor.stop()
         if self.signals.received:
@@ -229,7 +236,9 @@ class Learner:
                 self.records,
                 extra={"records": self.records},
             )
-        self.labels.end()
+        self.labels.end(self.stopped)
+        if not self.stopped:
+            self.willing.end()
         if unsaved:
             self._save(must=True)
 
@@ -257,11 +266,13 @@ class Learner:
         checked = self.labels.check(batch)
         rejects = [*batch.rejects, *checked.rejects]
         step, seconds, learnt = None, 0.0, self.test.learnt
+        refused: list[Reject] = []
         if len(checked.X):
             check_classes(self.test, checked.y)
             begin = time.perf_counter()
-            step = self.labels.step(self.test, checked)
+            step, checked, refused = self._step(batch, checked)
             seconds = time.perf_counter() - begin
+            self.willing.look(self.test.learnt - learnt, refused)
             self.curve.follow(self.test.learnt, self.test.scores)
         # A file accepts predictions from any process, so this one must still own the run.
         self.checkpoints.confirm()
@@ -274,9 +285,30 @@ class Learner:
         self.position = batch.position
         self.monitor.batch(batch.records, step, seconds, self._report())
         self.monitor.joined(self.labels.figures)
-        self.rejects.record(rejects, accepted=len(checked.X))
+        rejects += refused
+        self.rejects.record(rejects, accepted=batch.records - len(rejects))
         if rejects:
             self.monitor.rejected(self.rejects.counts)
+
+    def _step(
+        self, batch: Batch, checked: CheckedRows
+    ) -> tuple[Step | None, CheckedRows, list[Reject]]:
+        """Predict, score and learn; return the rows that were predicted, and what was refused."""
+        step: Step | None = None
+        refused: list[Reject] = []
+        try:
+            step = self.labels.step(self.test, checked)
+        except RefusedRowsError as error:
+            refused = [
+                refused_record(batch, Refusal(checked.where[row], {}, detail))
+                for row, detail in error.rows.items()
+            ]
+            checked = checked.without(error.rows)
+            if len(checked.X):
+                step = self.labels.step(self.test, checked)
+        if step is not None:
+            refused += [refused_record(batch, refusal) for refusal in step.refusals]
+        return step, checked, refused
 
     def _report(self) -> StepReport | None:
         last = self.test.model.last

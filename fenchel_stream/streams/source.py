@@ -113,6 +113,10 @@ class Source(ABC):
         Whether the batches depend on the records alone, never on the moment at which they arrive.
         A reader of two streams then waits for the next batch of this source before it goes on with
         the other. Default False.
+    growing
+        Whether a later run goes on where this one ends, so that a source can leave a last record to
+        it that may still be being written. The runner sets it for a run with checkpoints. Default
+        False.
     client_table
         Name of the configuration table that becomes the source's option ``client``, for example
         the options of a broker's client. Default None.
@@ -135,6 +139,7 @@ class Source(ABC):
     live: bool = False
     waits: bool = False
     deterministic: bool = False
+    growing: bool = False
 
     @abstractmethod
     def batches(self, size: int, position: Position | None = None) -> Iterator[Batch]:

@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fenchel_stream.values import to_number
+from fenchel_stream.validation.times import to_time
+from fenchel_stream.values import is_missing, to_number
+
+# What polars converts, of the texts that `to_time` knows. Everything else is left to `to_time`.
+_COMMON = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:[0-9]{2}$"
+_FORM = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
 def to_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
@@ -100,8 +105,8 @@ def to_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """Return the times of a column as seconds since 1970, and which of its values are no times.
 
-    Numbers, and text that spells a number, are seconds. Other text is a date and time in the format
-    of ISO 8601, in UTC if it names no time zone.
+    Numbers, and text that spells a number, are seconds: ``"20240101"`` is a number. `to_time` says
+    which other values are times.
 
     Parameters
     ----------
@@ -122,25 +127,28 @@ def to_seconds(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     >>> to_seconds(pl.Series(["60", "1970-01-01T00:01:00Z", "1970-01-01T02:01+02:00"]))[0].to_list()
     [60.0, 60.0, 60.0]
     """
-    if column.dtype in (pl.Datetime, pl.Date):
+    kind = column.dtype
+    if kind in (pl.Datetime, pl.Date):
         return column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6, None
+    if kind in (pl.Categorical, pl.Enum):
+        return to_seconds(column.cast(pl.String))
     seconds, wrong = to_numbers(column)
-    if wrong is not None and column.dtype == pl.String:
-        text = column.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
-        text = text.str.replace(" ", "T", literal=True)
-        has_zone = text.str.contains(r"[+-]\d\d:?\d\d$")
-        text = text.zip_with(has_zone, text + "+00:00")
-        for form in _ISO:
-            times = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-            seconds = seconds.zip_with(seconds.is_not_null(), times.dt.epoch("us") / 1e6)
-    unusable = column.is_not_null() & ~seconds.is_finite().fill_null(value=False)
-    if column.dtype == pl.String:
-        unusable &= column.str.strip_chars() != ""
-    seconds = seconds.zip_with(seconds.is_finite(), pl.Series([None], dtype=pl.Float64))
-    return seconds, unusable if unusable.any() else None
-
-
-_ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+    if kind == pl.String and wrong is not None:
+        seconds = seconds.zip_with(seconds.is_not_null(), _common(column))
+    finite = seconds.is_finite().fill_null(value=False)
+    seconds = seconds.zip_with(finite, pl.Series([None], dtype=pl.Float64))
+    left = (~finite & column.is_not_null()).arg_true().to_list()
+    if not left:
+        return seconds, None
+    unusable = [False] * len(column)
+    for number in left:
+        value = column[number]
+        time = to_time(value) if kind in (pl.String, pl.Object) else None
+        if time is not None:
+            seconds[number] = time
+        elif not (is_missing(value) or (isinstance(value, str) and not value.strip())):
+            unusable[number] = True
+    return seconds, pl.Series(unusable) if any(unusable) else None
 
 
 def not_finite(numbers: pl.Series) -> pl.Series | None:
@@ -158,6 +166,20 @@ def not_finite(numbers: pl.Series) -> pl.Series | None:
         return None
     wrong = (~numbers.is_finite()).fill_null(value=False)
     return wrong if wrong.any() else None
+
+
+def _common(column: pl.Series) -> pl.Series:
+    """Return the times of the texts in the usual form, null for all others."""
+    text = column.str.strip_chars().str.replace(r"[zZ]$", "+00:00")
+    text = text.str.replace(r"^(\S+)[ t]", "${1}T").str.replace(",", ".", literal=True)
+    text = text.str.replace(r"(T[0-9:.]+)$", "${1}+00:00")
+    text = text.str.replace(r"(T[0-9:.]+[+-][0-9]{2})([0-9]{2})?$", "${1}:${2}")
+    text = text.str.replace(r":$", ":00")
+    # Polars knows a year 0, a second 60 and offsets of more than a day.
+    usual = text.str.contains(_COMMON) & ~text.str.contains(r"^0000|:60|[+-](2[4-9]|[3-9])[0-9]:")
+    text = text.zip_with(usual, pl.Series([None], dtype=pl.String))
+    times = text.str.to_datetime(_FORM, time_unit="us", time_zone="UTC", strict=False)
+    return times.dt.epoch("us") / 1e6
 
 
 def _spelled(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:

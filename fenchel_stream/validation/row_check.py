@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import polars as pl
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
 from fenchel_stream.validation.columns import not_finite, to_categories, to_numbers
+from fenchel_stream.validation.doubt import ABSENT, Doubts, FirstRecords, names_of
 from fenchel_stream.validation.positive_class import PositiveClass
 from fenchel_stream.values import is_missing
 
 Kind = Literal["classification", "regression", "multi-target"]
 
-REASONS = ("missing_target", "unparsable_target", "non_numeric", "non_finite", "nested")
-"""The reasons for which a decoded row is set aside."""
-
-DOUBTFUL = 10
-"""Number of first values of a column: if all are unusable, the configuration is wrong."""
-
-ABSENT = 100
-"""Number of first records: if all lack the target, the configuration is wrong. This applies to
-streams without fixed columns."""
+REASONS = ("missing_target", "unparsable_target", "non_numeric", "non_finite", "nested", "refused")
+"""The reasons for which a decoded row is set aside. Rows are ``refused`` by the model."""
 
 Faults = dict[int, tuple[str, str]]
 """The reason and the detail of the first fault of a row, by the number of the row."""
@@ -57,6 +51,18 @@ class CheckedRows:
     rejects: list[Reject]
     numbers: list[int] | None = None
 
+    def without(self, rows: Container[int]) -> Self:
+        """Return the rows without those that stand at the places `rows` of `X`."""
+        kept = [row for row in range(len(self.where)) if row not in rows]
+        numbers = self.numbers or range(len(self.where))
+        return replace(
+            self,
+            X=_take(self.X, kept),
+            y=_take(self.y, kept),
+            where=[self.where[row] for row in kept],
+            numbers=[numbers[row] for row in kept],
+        )
+
 
 class RowCheck:
     """Converts the rows of a batch to features and targets, and sets aside the unusable rows.
@@ -86,9 +92,14 @@ class RowCheck:
     labelled
         Whether rows have their targets. If False they need none, and targets are not used.
     resumed
-        Whether an earlier run has begun this stream. If False, a column whose first ten values are
+        Whether an earlier run has used this stream. If False, a column whose first ten values are
         all unusable is an error, and so is a target that the first hundred records lack: the
         configuration is wrong, not the rows.
+
+    Attributes
+    ----------
+    doubts, first
+        The doubts about the columns, and about the records of the stream.
 
     Raises
     ------
@@ -127,6 +138,7 @@ class RowCheck:
         self.one_hot = frozenset(one_hot)
         self.ignore = frozenset(ignore)
         self.labelled = labelled
+        self.doubts, self.first = Doubts(), FirstRecords()
         self.resumed = resumed
         roles = Counter([*set(self.targets), *self.one_hot, *self.ignore])
         for name, count in roles.items():
@@ -138,8 +150,15 @@ class RowCheck:
             raise ConfigError(f"{kind} cannot have {len(self.targets)} target columns")
         if positive is not None and kind != "classification":
             raise ConfigError(f"positive = {positive!r} names a class, and {kind} has none")
-        self._usable: set[str] = set()
-        self._unusable: Counter[str] = Counter()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier run has used this stream."""
+        return self.doubts.resumed
+
+    @resumed.setter
+    def resumed(self, resumed: bool) -> None:
+        self.doubts.resumed = self.first.doubts.resumed = resumed
 
     def __call__(self, batch: Batch, columns: list[str] | None = None) -> CheckedRows:
         """Check one batch.
@@ -168,9 +187,8 @@ class RowCheck:
             return CheckedRows(X, y, batch.where, [])
         keep = [number for number in range(rows.height) if number not in faults]
         rejects = [reject_row(batch, number, *faults[number]) for number in sorted(faults)]
-        X = X[keep] if xs else _frame([], len(keep))
         where = [batch.where[number] for number in keep]
-        return CheckedRows(X, y[keep] if ys else _frame([], len(keep)), where, rejects, keep)
+        return CheckedRows(_take(X, keep), _take(y, keep), where, rejects, keep)
 
     def end(self) -> None:
         """Warn at the end of a run if no label was of the positive class.
@@ -200,9 +218,9 @@ class RowCheck:
                     if name not in columns:
                         raise DataError(_no_column(role, name, columns))
         for name in self.targets if self.labelled else ():
-            if name in columns:
-                self._usable.add(f"target {name}")
-            elif self._doubt(f"target {name}", batch.rows.height, ABSENT):
+            height = batch.rows.height
+            usable, unusable = (height, 0) if name in columns else (0, height)
+            if self.doubts.grow(f"target {name}", usable, unusable, ABSENT):
                 raise DataError(_no_column("target", name, columns))
 
     def _target(self, rows: pl.DataFrame, name: str, faults: Faults) -> pl.Series:
@@ -212,12 +230,15 @@ class RowCheck:
             column = rows[name]
         if self.kind == "classification":
             y, wrong = _classes(column)
+            self.expect(column, y, wrong, "a class", f"name another target than {name!r}")
             if self.positive is not None:
                 self.positive.resumed = self.resumed
                 y = self.positive(y)
         else:
             y, wrong = to_numbers(column)
-            self._check_numbers(column, y, wrong, "if it is a class, the task is classification")
+            self.expect(
+                column, y, wrong, "a number", "if it is a class, the task is classification"
+            )
             _record(faults, column, not_finite(y), "unparsable_target")
         _record(faults, column, wrong, "unparsable_target")
         if y.null_count():
@@ -228,43 +249,68 @@ class RowCheck:
     def _feature(self, column: pl.Series, faults: Faults) -> pl.Series:
         if column.name in self.one_hot:
             categories, wrong = to_categories(column)
+            self.expect(
+                column, categories, wrong, "a category", "take it out of one_hot, or ignore it"
+            )
             _record(faults, column, wrong, "nested")
             return categories
         numbers, wrong = to_numbers(column)
-        self._check_numbers(
-            column, numbers, wrong, "name it in one_hot if it holds categories, or in ignore"
-        )
+        advice = "name it in one_hot if it holds categories, or in ignore"
+        self.expect(column, numbers, wrong, "a number", advice)
         _record(faults, column, wrong, "non_numeric")
         _record(faults, column, not_finite(numbers), "non_finite")
         return numbers
 
-    def _check_numbers(
-        self, column: pl.Series, numbers: pl.Series, wrong: pl.Series | None, advice: str
+    def expect(
+        self,
+        column: pl.Series,
+        values: pl.Series,
+        wrong: pl.Series | None,
+        needed: str,
+        advice: str,
     ) -> None:
+        """Look at the first values of a column.
+
+        Parameters
+        ----------
+        column
+            The column.
+        values
+            What it was converted to; null where a value is missing or, perhaps, wrong.
+        wrong
+            Which values cannot be used; None if there are none.
+        needed, advice
+            What each value should be, and what to do if it is not.
+
+        Raises
+        ------
+        DataError
+            The first ten values are all unusable.
+        """
         name = column.name
-        if name in self._usable:
+        if self.doubts.settled(name):
             return
-        if numbers.null_count() < len(numbers):
-            self._usable.add(name)
-        elif wrong is not None and self._doubt(name, int(wrong.sum()), DOUBTFUL):
+        good = values.is_not_null() if wrong is None else values.is_not_null() & ~wrong
+        unusable = 0 if wrong is None else int(wrong.sum())
+        if self.doubts.grow(name, int(good.sum()), unusable) and wrong is not None:
             value = _short(column.filter(wrong)[0])
             raise DataError(
-                f"column {name!r}: a number is needed, but none of its first "
-                f"{self._unusable[name]} values is one ({value} for example); {advice}"
+                f"column {name!r}: {needed} is needed, but none of its first "
+                f"{self.doubts.unusable[name]} values is one ({value} for example); {advice}"
             )
-
-    def _doubt(self, name: str, unusable: int, limit: int) -> bool:
-        """Count unusable values of a column without a usable one; true at the `limit`."""
-        if self.resumed or name in self._usable:
-            return False
-        self._unusable[name] += unusable
-        return self._unusable[name] >= limit
 
 
 def _frame(columns: list[pl.Series], height: int) -> pl.DataFrame:
     # A dict, because from a list polars would rename a column whose name is empty.
     named = {column.name: column for column in columns}
     return pl.DataFrame(named) if columns else pl.DataFrame(height=height)
+
+
+def _take(data: Any, rows: list[int]) -> Any:
+    """Return some rows of a series or frame, which may have no columns."""
+    if isinstance(data, pl.DataFrame) and not data.width:
+        return _frame([], len(rows))
+    return data[rows]
 
 
 def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
@@ -333,8 +379,7 @@ def reject_row(batch: Batch, number: int, reason: str, detail: str) -> Reject:
 
 
 def _no_column(role: str, name: str, columns: list[str]) -> str:
-    known = ", ".join(columns[:50]) + (", ..." if len(columns) > 50 else "")
-    return f"{role} column {name!r} does not exist; the stream has: {known}"
+    return f"{role} column {name!r} does not exist; the stream has: {names_of(columns)}"
 
 
 def _short(value: Any) -> str:

@@ -35,6 +35,25 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "invalid UTF-8": (b'{"a": 1, "c": "\xff\xfe", "y": "yes"}', "invalid_utf8"),
     "null value": (None, "null_value"),
     "duplicate keys": (b'{"a": 1, "a": 2, "b": 1, "c": "u", "y": "yes"}', "duplicate_keys"),
+    "text": (b'"far"', "non_object"),
+    "number": (b"17", "non_object"),
+    "null": (b"null", "non_object"),
+    "text behind an object": (b'{"a": 1, "b": 1, "c": "u", "y": "yes"} far', "malformed"),
+    "open text": (b'{"a": 1, "c": "', "malformed"),
+    "single quotes": (b"{'a': 1, 'y': 'yes'}", "malformed"),
+    "lone surrogate": (b'{"a": 1, "b": 1, "c": "\\ud800", "y": "yes"}', "malformed"),
+    "deep object": (b'{"a": ' * 20_000, "too_deep"),
+    "Infinity": (b'{"a": 1, "b": -Infinity, "c": "u", "y": "yes"}', "non_finite"),
+    "long integer": (b'{"a": 1%s, "b": 1, "c": "u", "y": "yes"}' % (b"0" * 400), "non_finite"),
+    "infinite text": (b'{"a": "inf", "b": 1, "c": "u", "y": "yes"}', "non_finite"),
+    "UTF-16": ('{"a": 1, "y": "yes"}'.encode("utf-16"), "invalid_utf8"),
+    "list as category": (b'{"a": 1, "b": 1, "c": ["u"], "y": "yes"}', "nested"),
+    "list as class": (b'{"a": 1, "b": 1, "c": "u", "y": ["yes"]}', "unparsable_target"),
+    "no columns": (b"{}", "missing_target"),
+    "duplicate keys below": (
+        b'{"a": 1, "b": 1, "c": "u", "y": "yes", "d": {"e": 1, "e": 2}}',
+        "duplicate_keys",
+    ),
 }
 
 
@@ -45,7 +64,7 @@ def mixed(broker: Broker, tmp_path: Path) -> tuple[dict[str, Any], dict[int, str
     good, bad = iter(rows(300)), iter(BAD)
     made, kinds = [], {}
     for offset in range(300 + len(BAD)):
-        if offset % 21 == 15 and (kind := next(bad, None)) is not None:
+        if offset % 10 == 7 and (kind := next(bad, None)) is not None:
             kinds[offset] = kind
             value = BAD[kind][0]
         else:
@@ -72,6 +91,24 @@ def mixed(broker: Broker, tmp_path: Path) -> tuple[dict[str, Any], dict[int, str
             letters,
         ),
     )
+
+
+def test_every_kind_in_a_file(tmp_path: Path) -> None:
+    kinds = {kind: one for kind, one in BAD.items() if one[0] and b"\n" not in one[0]}
+    assert len(BAD) >= 30
+    good = [json.dumps(row).encode() for row in rows(100)]
+    path = tmp_path / "data.jsonl"
+    bad = [value for value, _ in kinds.values() if value is not None]
+    path.write_bytes(b"\n".join([*good[:50], *bad, *good[50:], b""]))
+    result = learn(tmp_path, f"jsonl:{path}")
+    letters = read_lines(tmp_path / "rejects.jsonl")
+    found = {
+        letter["where"]: ((content_of(letter) or b"").rstrip(b"\n"), letter["reason"])
+        for letter in letters
+    }
+    places = [f"data.jsonl:{line}" for line in range(51, 51 + len(kinds))]
+    assert [found[place] for place in places] == list(kinds.values())
+    assert (result.rows, result.rejected) == (100, len(kinds))
 
 
 def check(
