@@ -150,7 +150,7 @@ class _Server(ThreadingHTTPServer):
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._clients.pop(request, None)
-            self.close_request(request)
+            super().shutdown_request(request)
 
     def service_actions(self) -> None:
         # `serve_forever` calls this several times a second.
