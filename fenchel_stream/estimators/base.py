@@ -15,6 +15,7 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.estimators.ensemble import Ensemble
+from fenchel_stream.estimators.exclusive import Exclusive
 from fenchel_stream.estimators.schema import Schema, frame_values, row_values
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.report import StepReport
@@ -24,12 +25,13 @@ TUNABLE = ("lam", "gamma", "rho", "alternations", "order")
 """Parameters that may change while a model learns, by River's `mutate`."""
 
 
-class FenchelEstimator:
+class FenchelEstimator(Exclusive):
     """An `Ensemble` that grows with the features and outputs of a stream.
 
     The networks get a new feature or output when they learn the first batch that contains it. The
     first weights of a feature depend on its name and the seed, not on the time of its arrival.
     Features that a row lacks, and features not learnt yet, are 0. A prediction changes no state.
+    Several threads may use one model: a lock lets one call at a time read or change it.
 
     `FenchelClassifier` and `FenchelRegressor` describe the parameters.
 
@@ -115,14 +117,17 @@ class FenchelEstimator:
         return set(TUNABLE)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in TUNABLE or "ensemble" not in self.__dict__:
+            super().__setattr__(name, value)
+            return
         # River's `mutate` sets attributes. The networks take the new value, or raise an error.
-        if name in TUNABLE and "ensemble" in self.__dict__:
+        with self._lock:
             self.ensemble.configure(**{**{n: getattr(self, n) for n in TUNABLE}, name: value})
-        super().__setattr__(name, value)
+            super().__setattr__(name, value)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         # The report keeps the last batch in memory, and is no part of what the model has learnt.
-        return {**self.__dict__, "report": None}
+        return {**super()._state(), "report": None}
 
     @abstractmethod
     def _targets(self, y: list[Any]) -> Array:

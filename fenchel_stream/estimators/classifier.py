@@ -11,6 +11,7 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
+from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.losses import softmax
 from fenchel_stream.values import is_missing
@@ -20,7 +21,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     """Neural network for two or more classes that learns by exact proximal steps, not gradients.
 
     It needs no learning rate. Features are standardised online. Features and classes may appear at
-    any time.
+    any time. Several threads may use one model: a lock lets one call at a time read or change it.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
     def _multiclass(self) -> bool:
         return True
 
+    @exclusive
     def learn_one(self, x: Mapping[Any, Any], y: base.typing.ClfTarget) -> None:
         """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
@@ -83,6 +85,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         """
         self._learn_one(x, _label(y))
 
+    @exclusive
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and a series of labels as one batch.
 
@@ -93,6 +96,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         """
         self._learn_many(X, _labels(label_list(y)))
 
+    @exclusive
     def predict_proba_one(
         self, x: Mapping[Any, Any], **kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
@@ -102,12 +106,14 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         probabilities = softmax(self._outputs_one(x).astype(np.float64))
         return dict(zip(self.classes, probabilities[0].tolist(), strict=True))
 
+    @exclusive
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> base.typing.ClfTarget | None:
         """Return the most probable class; None before the first label."""
         if not self.classes:
             return None
         return list(self.classes)[int(self._outputs_one(x).argmax())]
 
+    @exclusive
     def predict_proba_many(self, X: Any) -> Any:
         """Return a frame of probabilities, one column per class, in the library of `X`."""
         frame = dataframe.into_frame(X)
@@ -117,6 +123,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         columns = zip(self.classes, probabilities.T, strict=True)
         return dataframe.to_native_frame(dict(columns), like=frame)
 
+    @exclusive
     def predict_many(self, X: Any) -> Any:
         """Return a series of the most probable classes, in the library of `X`."""
         frame = dataframe.into_frame(X)

@@ -11,6 +11,7 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
+from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.preprocessing.moments import HUGE
 from fenchel_stream.preprocessing.scaling import TargetScaler
@@ -54,7 +55,8 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     It needs no learning rate. Features and target are standardised online by their running means
     and standard deviations, so that their units do not matter. When the mean or the deviation of
     the target changes, the output weights are rescaled so that every prediction stays the same (see
-    `TargetScaler`).
+    `TargetScaler`). Several threads may use one model: a lock lets one call at a time read or
+    change it.
 
     Parameters
     ----------
@@ -98,6 +100,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     MAE: 0.242887
     """
 
+    @exclusive
     def learn_one(self, x: Mapping[Any, Any], y: float) -> None:
         """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
@@ -108,6 +111,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         """
         self._learn_one(x, {"y": _target(y)})
 
+    @exclusive
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and a series of targets as one batch.
 
@@ -119,10 +123,12 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
         targets = [{"y": _target(value)} for value in label_list(y)]
         self._learn_many(X, targets)
 
+    @exclusive
     def predict_one(self, x: Mapping[Any, Any]) -> float:
         """Return the prediction; 0 before the first target."""
         return self._values_one(x)[0] if self.outputs else 0.0
 
+    @exclusive
     def predict_many(self, X: Any) -> Any:
         """Return a series of predictions, in the library of `X`."""
         frame = dataframe.into_frame(X)
@@ -135,6 +141,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
 
     Targets may appear at any time and be missing in a row: each network then takes its own
     prediction for the missing target. Each target is scaled online, independently of the others.
+    Several threads may use one model: a lock lets one call at a time read or change it.
 
     Examples
     --------
@@ -147,6 +154,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     {'up': 1000, 'down': -3}
     """
 
+    @exclusive
     def learn_one(self, x: Mapping[Any, Any], y: Mapping[Any, float], **kwargs: Any) -> None:
         """Learn one row: at once, or together with others when `batch_size` rows have gathered.
 
@@ -160,17 +168,20 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
         """
         self._learn_one(x, _present(y))
 
+    @exclusive
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
         rows = dataframe.into_frame(y).iter_rows(named=True)
         self._learn_many(X, [_present(row) for row in rows])
 
+    @exclusive
     def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Hashable, float]:
         """Return a prediction for each target learnt so far."""
         if not self.outputs:
             return {}
         return dict(zip(self.outputs, self._values_one(x), strict=True))
 
+    @exclusive
     def predict_many(self, X: Any) -> Any:
         """Return a frame of predictions, one column per target, in the library of `X`."""
         frame = dataframe.into_frame(X)

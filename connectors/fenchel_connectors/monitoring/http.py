@@ -6,12 +6,14 @@ import logging
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +22,11 @@ from fenchel_stream.errors import ConfigError
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds after which the connection of a silent client is closed."""
+"""Seconds for a whole request, from the connection to the last byte of the answer."""
+
+CONNECTIONS = 64
+"""Number of clients served at a time. Any further one is hung up on at once, so that clients cannot
+take the descriptors that checkpoints and outputs need."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,9 @@ Routes = Mapping[str, Callable[[str], Page]]
 class HttpServer:
     """Answers GET on a few paths, each client in a thread of its own, until it is closed.
 
-    A client that is silent, or never ends its TLS handshake, blocks no other client, and its
-    connection is closed after five seconds.
+    No client blocks another one, or the run. A client that has not asked its question and read the
+    answer after `PATIENCE` seconds is hung up on, however it spends them: silent, byte by byte, or
+    in a TLS handshake. So is at once a client beyond `CONNECTIONS` others.
 
     Parameters
     ----------
@@ -97,11 +104,13 @@ class HttpServer:
     def close(self) -> None:
         """Stop serving; a second call does no harm."""
         self._server.shutdown()
+        self._server.hang_up_all()
         self._server.server_close()
         self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # closing the server waits for no client
     request_queue_size = 128  # with the default of 5, simultaneous clients may wait for seconds
 
     def __init__(
@@ -109,6 +118,8 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         self.routes = routes
         self.context = context
+        self._clients: dict[socket.socket, float] = {}  # each with the time at which it must go
+        self._lock = Lock()  # of `_clients`, and of its sockets: none is closed during a hang-up
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
@@ -117,14 +128,48 @@ class _Server(ThreadingHTTPServer):
         # HTTPServer.server_bind looks up the host's name, which is slow without a name server.
         TCPServer.server_bind(self)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            crowded = len(self._clients) >= CONNECTIONS
+            if not crowded:
+                self._clients[request] = time.monotonic() + PATIENCE
+        if crowded:
+            request.close()
+            return
+        super().process_request(request, client_address)
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         # This runs in the thread of the client, where an endless handshake blocks no other client.
-        if self.context is not None:
-            request.settimeout(_Handler.timeout)
-            with self.context.wrap_socket(request, server_side=True) as secured:
-                super().finish_request(secured, client_address)
-        else:
+        if self.context is None:
             super().finish_request(request, client_address)
+            return
+        # The duplicate shares the connection. The original stays open, so that it can be hung up.
+        with self.context.wrap_socket(request.dup(), server_side=True) as secured:
+            super().finish_request(secured, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._clients.pop(request, None)
+            super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        # `serve_forever` calls this several times a second.
+        now = time.monotonic()
+        with self._lock:
+            for request, end in self._clients.items():
+                if end < now:
+                    self._hang_up(request)
+
+    def hang_up_all(self) -> None:
+        """End all connections now; their threads end by themselves."""
+        with self._lock:
+            for request in self._clients:
+                self._hang_up(request)
+
+    def _hang_up(self, request: socket.socket) -> None:
+        # A thread that reads or writes wakes up with an error, and closes the socket.
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("client %s: %r", client_address, sys.exception())
@@ -132,7 +177,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = PATIENCE
     server_version, sys_version = "fenchel_stream", ""
 
     def do_GET(self) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -98,11 +101,91 @@ def test_silent_clients_keep_nobody_waiting(
 def test_silent_clients_are_hung_up_on(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(http._Handler, "timeout", 0.2)
+    monkeypatch.setattr(http, "PATIENCE", 0.2)
     with ExitStack() as stack:
         for client in silent_clients(server, stack):
             assert client.recv(1) == b""
     assert get(server, "/", request) == b"here"
+
+
+def test_clients_that_send_byte_by_byte_are_hung_up_on(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(http, "PATIENCE", 0.5)
+    ends = time.monotonic() + 5
+    with socket.create_connection((server.host, server.port), timeout=0.05) as client:
+        for byte in itertools.cycle(b"GET / HTTP/1.1\r\nX: "):
+            assert time.monotonic() < ends, "the server waits for ever"
+            try:
+                client.sendall(bytes([byte]))
+                if client.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    assert get(server, "/", request) == b"here"
+
+
+def test_a_client_that_does_not_read_its_answer_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "PATIENCE", 0.5)
+    before = threading.active_count()
+    server = HttpServer({"/": lambda accept: Page(bytes(30_000_000))}, port=0)
+    with socket.create_connection((server.host, server.port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        until(lambda: threading.active_count() > before + 1)
+        until(lambda: threading.active_count() == before + 1)  # only the server's own thread
+    server.close()
+
+
+def test_clients_beyond_the_bound_are_closed_at_once(
+    server: HttpServer, request: pytest.FixtureRequest
+) -> None:
+    address = (server.host, server.port)
+    taken = descriptors()
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(address, timeout=2))
+            for _ in range(http.CONNECTIONS + 40)
+        ]
+        for client in clients[http.CONNECTIONS :]:
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        # Each served client takes a descriptor there, or two under TLS, and one here.
+        most = taken + len(clients) + 2 * http.CONNECTIONS + 5
+        assert descriptors() <= most
+    until(lambda: answers(server, request))
+
+
+def test_closing_waits_for_no_client(server: HttpServer) -> None:
+    with ExitStack() as stack:
+        clients = silent_clients(server, stack)
+        began = time.monotonic()
+        server.close()
+        assert time.monotonic() - began < http.PATIENCE / 2
+        for client in clients:
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def until(happens: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 10
+    while not happens():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def answers(server: HttpServer, request: pytest.FixtureRequest) -> bool:
+    try:
+        return get(server, "/", request) == b"here"
+    except OSError:
+        return False
 
 
 def test_clients_that_go_away_do_no_harm(
