@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import polars as pl
 
 HUGE = 1e100
 """A target must be smaller: the square of a larger number spoils a running variance."""
@@ -89,7 +90,7 @@ def to_target(value: Any) -> float | None:
 
 
 def is_class(value: Any) -> bool:
-    """Return whether a value can be a class of a stream.
+    r"""Return whether a value can be a class of a stream.
 
     A class is a value of one of the types `CLASSES` that is not missing. A class is its value and
     its type: 1 and ``"1"`` are two classes. Python's equal numbers 1, 1.0 and True are one, because
@@ -99,11 +100,13 @@ def is_class(value: Any) -> bool:
     Examples
     --------
     >>> from fenchel_stream.values import is_class
-    >>> [is_class(value) for value in ("a", 2**70, float("nan"), None, ["a"], "\\ud83d")]
+    >>> [is_class(value) for value in ("a", 2**70, float("nan"), None, ["a"], "\ud83d")]
     [True, True, False, False, False, False]
     """
     if isinstance(value, str):
         return to_text(value) == value
+    if isinstance(value, Decimal):
+        return value.is_finite()
     return isinstance(value, (*CLASSES, np.generic)) and not is_missing(value)
 
 
@@ -148,20 +151,21 @@ def to_category(value: Any) -> str | None:
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, (float, np.floating)):
-        if value.is_integer() and abs(value) < _HUGE_INTEGER:
-            return str(int(value))
-        # As polars writes floats, so that a column of one type and one of several types agree.
-        return str(value).replace("e+", "e").replace("e-0", "e-")
+        number = float(value)
+        if number.is_integer() and abs(number) < _HUGE_INTEGER:
+            return str(int(number))
+        # As polars writes it, so that a column of one type and one of several types agree.
+        return str(pl.Series([number], dtype=pl.Float64).cast(pl.String)[0])
     return str(value) if isinstance(value, (*CLASSES, np.generic)) else None
 
 
 def to_text(value: str) -> str:
-    """Return text that a column or a file can hold: half a surrogate pair is spelled out.
+    r"""Return text that a column or a file can hold: half a surrogate pair is spelled out.
 
     Examples
     --------
     >>> from fenchel_stream.values import to_text
-    >>> to_text("a"), to_text("\\ud83d")
-    ('a', '\\\\ud83d')
+    >>> to_text("a"), to_text("\ud83d")
+    ('a', '\\ud83d')
     """
     return value.encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -135,7 +136,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
             return dataframe.to_native_series([None] * len(frame), name=None, like=frame)
         classes: list[Any] = list(self.classes)
         places = self._outputs_many(X).argmax(axis=1).tolist()
-        mixed = len(set(map(type, classes))) > 1 or any(map(_is_huge, classes))
+        mixed = not _fits_column(classes)
         if mixed and frame.implementation.is_pyarrow():
             classes = class_names(classes)
         labels = [classes[place] for place in places]
@@ -164,9 +165,12 @@ def _labels(y: list[Any]) -> list[Any]:
     return [clean[label] for label in y]
 
 
-def _is_huge(label: Any) -> bool:
-    """Return whether a label is an integer that no column of integers can hold."""
-    return isinstance(label, int) and not -(2**63) <= label < 2**63
+def _fits_column(classes: list[Any]) -> bool:
+    """Return whether a column of any library can hold these classes as they are."""
+    types = set(map(type, classes))
+    if types == {int}:
+        return all(-(2**63) <= label < 2**63 for label in classes)
+    return len(types) == 1 and types <= {bool, float, str, dt.date}
 
 
 def _label(y: Any) -> Any:

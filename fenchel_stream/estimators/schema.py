@@ -19,12 +19,8 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.network.arrays import LARGEST, Array
-from fenchel_stream.preprocessing.frames import numbers_of
+from fenchel_stream.preprocessing.frames import PLAIN, numbers_of
 from fenchel_stream.values import to_number
-
-PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
-PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
-"""Types of polars columns that NumPy has too."""
 
 
 class Schema:

@@ -11,8 +11,19 @@ import polars as pl
 from numpy.typing import NDArray
 from river.utils import dataframe
 
+PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
+PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+"""Types of polars columns that NumPy has too."""
 
-_PLAIN = (nw.Boolean, nw.Float32, nw.Float64, nw.Int8, nw.Int16, nw.Int32, nw.Int64)
+_PLAIN: tuple[Any, ...] = (
+    nw.Boolean,
+    nw.Float32,
+    nw.Float64,
+    nw.Int8,
+    nw.Int16,
+    nw.Int32,
+    nw.Int64,
+)
 _PLAIN += (nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64)  # types that NumPy has too
 
 
@@ -75,7 +86,13 @@ def replace_columns(
     if not names:
         return _columns(whole, rest)
     parts = [dataframe.into_frame(_columns(whole, rest))] if rest else []
-    new = dataframe.to_native_frame(values, columns=names, like=whole)
+    # Names that are not text are only taken from a dict.
+    texts = all(isinstance(name, str) for name in names)
+    new: Any = (
+        dataframe.to_native_frame(values, columns=names, like=whole)
+        if texts
+        else dataframe.to_native_frame(dict(zip(names, values.T, strict=True)), like=whole)
+    )
     parts.append(dataframe.into_frame(new))
     return nw.concat(parts, how="horizontal").to_native()
 
@@ -102,9 +119,12 @@ def numbers_of(
     >>> numbers_of(frame, lambda name, value: float(value)).tolist()
     [[1.0, 1.0], [nan, 0.0]]
     """
+    if not frame.columns:
+        return np.empty((len(frame), 0))
     if all(dtype in _PLAIN for dtype in frame.schema.values()):
         return np.asarray(dataframe.to_numpy(frame), np.float64)
     matrix = np.empty((len(frame), len(frame.columns)), order="F")
+    series: Any
     for place, series in enumerate(frame.iter_columns()):
         if series.dtype.is_numeric() or series.dtype == nw.Boolean:
             column = dataframe.to_numpy(series.alias("x").cast(nw.Float64).to_frame())[:, 0]

@@ -85,7 +85,7 @@ class OneHot(base.MiniBatchTransformer):
         names = self._names_beside(frame.columns)
         encoded = np.zeros((len(frame), len(names)), order="F")
         for column in present:
-            values = column_of(frame, column).to_list()
+            values = _comparable(column_of(frame, column).to_list())
             place = {value: self._place(column, value) for value in _distinct(column, values)}
             places = np.fromiter(map(place.__getitem__, values), np.intp, len(values))
             (rows,) = np.nonzero(places >= 0)
@@ -118,7 +118,7 @@ class OneHot(base.MiniBatchTransformer):
         taken = {*self.names, *features}
         for column, values in x.items():
             known = self.categories[column]
-            for value in _distinct(column, values):
+            for value in _distinct(column, _comparable(values)):
                 category = to_category(value)
                 if category is not None and category not in known:
                     known[category] = len(self.names)
@@ -133,10 +133,14 @@ def _free(name: str, taken: Container[Any]) -> str:
     return name
 
 
-def _distinct(column: str, values: Iterable[Any]) -> dict[Any, None]:
+def _comparable(values: Iterable[Any]) -> list[Any]:
+    """Return values that are equal only if their categories are: True equals 1."""
     values = list(values)
-    if bool in (types := set(map(type, values))) and len(types) > 1:
-        values = list(map(to_category, values))  # True equals 1, but is another category
+    types = set(map(type, values))
+    return list(map(to_category, values)) if bool in types and len(types) > 1 else values
+
+
+def _distinct(column: str, values: Iterable[Any]) -> dict[Any, None]:
     try:
         return dict.fromkeys(values)
     except TypeError as error:

@@ -15,7 +15,7 @@ from river.base.typing import FeatureName
 from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.preprocessing.frames import as_frame, numbers_of, replace_columns
+from fenchel_stream.preprocessing.frames import PLAIN, as_frame, numbers_of, replace_columns
 from fenchel_stream.preprocessing.moments import Moments, standard_units
 from fenchel_stream.values import HUGE, to_number
 
@@ -139,8 +139,10 @@ class Standardize(base.MiniBatchTransformer):
 
 def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:
     """Return the columns `names` of `frame` as a matrix, NaN where a value is missing."""
-    if names != frame.columns:
-        frame = frame[names]
+    if names != list(frame.columns):
+        frame = frame[:, [frame.columns.index(name) for name in names]]
+    if isinstance(frame, pl.DataFrame) and not PLAIN.issuperset(frame.dtypes):
+        return numbers_of(dataframe.into_frame(frame), _number)
     values = frame.to_numpy()
     if values.dtype.kind not in "biuf":
         return numbers_of(dataframe.into_frame(frame), _number)

@@ -131,7 +131,7 @@ def _from_datetime(packed: Any) -> dt.datetime:
 
 
 def _time(value: dt.time) -> Any:
-    return NOT_AN_ATOM if value.tzinfo or value.fold else value.isoformat()
+    return _datetime(dt.datetime.combine(dt.date.min, value))
 
 
 def _timedelta(value: dt.timedelta) -> list[int]:
@@ -161,7 +161,7 @@ _CODECS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     bytes: ("bytes", lambda value: b64encode(value).decode(), b64decode),
     dt.datetime: ("datetime", _datetime, _from_datetime),
     dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
-    dt.time: ("time", _time, dt.time.fromisoformat),
+    dt.time: ("time", _time, lambda packed: _from_datetime(packed).timetz()),
     Decimal: ("decimal", str, Decimal),
     UUID: ("uuid", str, UUID),
     dt.timedelta: ("timedelta", _timedelta, lambda packed: dt.timedelta(*packed)),
