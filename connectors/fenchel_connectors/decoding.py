@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
@@ -25,6 +26,8 @@ _KINDS = {
     type(None): "null",
 }
 
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -41,6 +44,8 @@ def decode_all(raw: Sequence[bytes]) -> list[dict[str, Any]]:
         rows = list(map(orjson.loads, raw))
     except orjson.JSONDecodeError:
         return []
+    if _LONG_INTEGER.search(b"\n".join(raw)):
+        rows = list(map(_loads, raw))
     if set(map(type, rows)) != {dict} or max(map(len, raw)) >= LINE_LIMIT:
         return []
     # If a record has as many colons as keys, no key occurs twice. Most records pass this test.
@@ -67,7 +72,7 @@ def decode(raw: bytes) -> Decoded:
     if len(raw) >= LINE_LIMIT:
         return {}, "oversized", f"longer than {LINE_LIMIT} bytes"
     try:
-        row = orjson.loads(raw)
+        row = _loads(raw)
     except orjson.JSONDecodeError as error:
         return {}, _fault(raw, error), str(error)
     if not isinstance(row, dict):
@@ -75,6 +80,27 @@ def decode(raw: bytes) -> Decoded:
     if _repeats(raw, row):
         return {}, "duplicate_keys", "an object has a key twice"
     return row, "", ""
+
+
+def _loads(raw: bytes) -> Any:
+    """Return the value of a JSON text; integers beyond 64 bits stay what they are.
+
+    Raises
+    ------
+    orjson.JSONDecodeError
+        It is not JSON.
+    """
+    value = orjson.loads(raw)
+    # orjson makes a float of such an integer, which joins distinct ids.
+    if _LONG_INTEGER.search(raw):
+        with suppress(RecursionError):  # Python nests less deeply than orjson
+            return json.loads(raw, parse_int=_integer)
+    return value
+
+
+def _integer(text: str) -> int | float:
+    # Python refuses to read much longer integers, and no identifier is that long.
+    return int(text) if len(text) <= 1000 else float(text)
 
 
 def _repeats(raw: bytes, row: dict[str, Any]) -> bool:

@@ -10,6 +10,8 @@ from uuid import UUID
 import numpy as np
 import polars as pl
 
+from fenchel_stream.values import to_text
+
 EXACT = 2**53  # above it, a float64 does not hold every integer
 
 
@@ -29,8 +31,9 @@ def to_frame(records: Sequence[Mapping[Any, Any]]) -> pl.DataFrame:
     """
     orders = set(map(tuple, records))
     keys = list(dict.fromkeys(chain.from_iterable(orders if len(orders) < 2 else records)))
-    if not all(type(key) is str for key in keys):
-        return to_frame([{str(key): value for key, value in row.items()} for row in records])
+    # Most keys are ASCII, which is the quickest question.
+    if not all(type(key) is str and (key.isascii() or to_text(key) == key) for key in keys):
+        return to_frame([{to_text(str(key)): row[key] for key in row} for row in records])
     if not keys:
         return pl.DataFrame(height=len(records))
     if len(orders) == 1:  # the common case, in which one transposition is faster

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 from river import base
 from river.utils import dataframe
 
@@ -14,7 +16,7 @@ from fenchel_stream.estimators.base import FenchelEstimator, label_list
 from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.losses import softmax
-from fenchel_stream.values import is_missing
+from fenchel_stream.values import class_names, is_missing, to_text
 
 
 class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
@@ -115,22 +117,38 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
 
     @exclusive
     def predict_proba_many(self, X: Any) -> Any:
-        """Return a frame of probabilities, one column per class, in the library of `X`."""
+        """Return a frame of probabilities, one column per class, in the library of `X`.
+
+        The columns are in the order of `classes`. Frames of pandas have the classes themselves as
+        names, all others the names that `class_names` gives them.
+        """
         frame = dataframe.into_frame(X)
         if not self.classes:
             return dataframe.to_native_frame({}, like=frame)
         probabilities = softmax(self._outputs_many(X).astype(np.float64))
-        columns = zip(self.classes, probabilities.T, strict=True)
+        pandas = frame.implementation.is_pandas_like()
+        names = list(self.classes) if pandas else class_names(self.classes)
+        columns = zip(names, probabilities.T, strict=True)
         return dataframe.to_native_frame(dict(columns), like=frame)
 
     @exclusive
     def predict_many(self, X: Any) -> Any:
-        """Return a series of the most probable classes, in the library of `X`."""
+        """Return a series of the most probable classes, in the library of `X`.
+
+        A series of pyarrow cannot hold classes of several types: it holds their names, which are
+        those of the columns of `predict_proba_many`.
+        """
         frame = dataframe.into_frame(X)
         if not self.classes:
             return dataframe.to_native_series([None] * len(frame), name=None, like=frame)
-        classes = list(self.classes)
-        labels = [classes[i] for i in self._outputs_many(X).argmax(axis=1).tolist()]
+        classes: list[Any] = list(self.classes)
+        places = self._outputs_many(X).argmax(axis=1).tolist()
+        mixed = not _fits_column(classes)
+        if mixed and frame.implementation.is_pyarrow():
+            classes = class_names(classes)
+        labels = [classes[place] for place in places]
+        if mixed and frame.implementation.is_polars():
+            return pl.Series(labels, dtype=pl.Object)
         return dataframe.to_native_series(labels, name=None, like=frame)
 
     def _targets(self, y: list[Any]) -> Array:
@@ -154,11 +172,21 @@ def _labels(y: list[Any]) -> list[Any]:
     return [clean[label] for label in y]
 
 
+def _fits_column(classes: list[Any]) -> bool:
+    """Return whether a column of any library can hold these classes as they are."""
+    types = set(map(type, classes))
+    if types == {int}:
+        return all(-(2**63) <= label < 2**63 for label in classes)
+    return len(types) == 1 and types <= {bool, float, str, dt.date}
+
+
 def _label(y: Any) -> Any:
-    if isinstance(y, np.generic):
-        y = y.item()
     if is_missing(y):
         raise DataError("a label is missing; rows without a label cannot be learnt")
+    if isinstance(y, np.generic):
+        y = y.item()
+    if isinstance(y, str) and to_text(y) != y:
+        raise DataError(f"label {y!r} cannot be a class: it holds half a surrogate pair")
     if not isinstance(y, Hashable):
         raise DataError(f"label {y!r} cannot be a class: it is not hashable")
     return y

@@ -13,9 +13,8 @@ from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
 from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
-from fenchel_stream.preprocessing.moments import HUGE
 from fenchel_stream.preprocessing.scaling import TargetScaler
-from fenchel_stream.values import is_missing, to_number
+from fenchel_stream.values import HUGE, is_missing, to_target
 
 
 class _FenchelRegression(FenchelEstimator):
@@ -197,8 +196,8 @@ def _present(y: Any) -> dict[Hashable, float]:
 
 
 def _target(y: Any, name: Hashable = None) -> float:
-    number = to_number(y)
-    if number is None or not abs(number) < HUGE:
+    number = to_target(y)
+    if number is None:
         which = "the target" if name is None else f"target {name!r}"
         raise DataError(f"{which} is {repr(y)[:50]}, not a number below {HUGE:g}")
     return number

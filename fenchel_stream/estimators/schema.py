@@ -13,18 +13,14 @@ from collections.abc import Hashable, Mapping
 from math import fsum, isfinite, isinf, isnan
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.network.arrays import LARGEST, Array
+from fenchel_stream.preprocessing.frames import PLAIN, numbers_of
 from fenchel_stream.values import to_number
-
-PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
-PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
-"""Types of polars columns that NumPy has too."""
 
 
 class Schema:
@@ -149,7 +145,7 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
             raise DataError(
                 f"X is of type {type(X).__name__}, and must be a frame of polars, pandas or pyarrow"
             ) from error
-        names, values = tuple(frame.columns), _converted(frame)
+        names, values = tuple(frame.columns), numbers_of(frame, _number)
     with np.errstate(over="ignore"):  # Huge values are clipped below.
         if np.abs(values).sum() < LARGEST:
             return names, values
@@ -158,16 +154,6 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
         row, column = np.argwhere(infinite)[0]
         raise DataError(f"feature {names[column]!r} is infinite in row {row} of the batch")
     return names, values.clip(-LARGEST, LARGEST)
-
-
-def _converted(frame: nw.DataFrame[Any]) -> Array:
-    for name, dtype in frame.schema.items():
-        if not (dtype.is_numeric() or dtype == nw.Boolean):
-            column = [_number(name, value) for value in frame[name].to_list()]
-            frame = frame.with_columns(
-                nw.new_series(name, column, nw.Float64, backend=frame.implementation)
-            )
-    return dataframe.to_numpy(frame)
 
 
 def _number(name: Hashable, value: Any) -> float:

@@ -13,6 +13,7 @@ from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError
 from fenchel_stream.evaluation.refusals import FATAL, refused_rows
+from fenchel_stream.values import class_names
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class BatchModel:
         if not isinstance(frame, pl.DataFrame):
             frame = dataframe.into_frame(frame)
         # `FenchelClassifier` knows its classes. Other models give only their names.
-        known = {str(label): label for label in getattr(self.last, "classes", ())}
+        known = {} if _is_pandas(frame) else dict(_named_classes(self.last))
         classes = [known.get(name, _class(name, like)) for name in frame.columns]
         if not classes:
             return Predictions([None] * len(X), [{}] * len(X))
@@ -182,6 +183,15 @@ def to_list(data: Any) -> list[Any]:
 def rows_of(data: Any, start: int, stop: int | None) -> Any:
     """Return the rows from `start` to `stop` of a native series or frame."""
     return nw.from_native(data, allow_series=True, eager_only=True)[start:stop].to_native()
+
+
+def _is_pandas(frame: Any) -> bool:
+    return isinstance(frame, nw.DataFrame) and frame.implementation.is_pandas_like()
+
+
+def _named_classes(model: Any) -> Iterable[tuple[str, Any]]:
+    classes = list(getattr(model, "classes", ()))
+    return zip(class_names(classes), classes, strict=True)
 
 
 def _learns_batches(model: Any) -> bool:

@@ -15,6 +15,7 @@ from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.prequential import Prequential
 from fenchel_stream.evaluation.result import Evaluation
 from fenchel_stream.streams import Source, as_source
+from fenchel_stream.values import HUGE, is_missing, to_target
 
 
 def evaluate(
@@ -42,8 +43,8 @@ def evaluate(
     metric
         A River metric, several joined by ``+``, or a list of metrics. They are updated in place.
     target
-        The column to predict; several for a multi-target model. Rows without a target count as
-        rejected.
+        The column to predict; several for a multi-target model. Rows without a target
+        count as rejected, and for a regressor rows whose target is no number below 1e100.
     batch_size
         Number of rows that are first predicted and then learnt together.
     delay
@@ -87,7 +88,7 @@ def evaluate(
             rejected += len(batch.rejects)
             if batch.rows.is_empty():
                 continue
-            rows = _with_targets(batch.rows, names)
+            rows = _with_targets(batch.rows, names, numbers=not test.model.classifies)
             rejected += len(batch.rows) - len(rows)
             rows = rows[: None if limit is None else limit - read]
             y = rows[target] if isinstance(target, str) else rows.select(names)
@@ -109,15 +110,36 @@ def evaluate(
     )
 
 
-def _with_targets(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Return the rows that have all their targets."""
+def _with_targets(rows: pl.DataFrame, names: list[str], *, numbers: bool) -> pl.DataFrame:
+    """Return the rows that have all their targets; `numbers` are needed by a regressor."""
     for name in names:
         if name not in rows.columns:
             raise DataError(
                 f"the stream has no column {name!r} to predict; its columns are: "
                 f"{', '.join(rows.columns)}"
             )
-        y = rows[name].fill_nan(None) if rows[name].dtype.is_float() else rows[name]
+        y = _numbers(rows[name]) if numbers else _present(rows[name])
+        if y is not rows[name]:
+            rows = rows.with_columns(y)
         if y.null_count():
             rows = rows.filter(y.is_not_null())
     return rows
+
+
+def _present(labels: pl.Series) -> pl.Series:
+    """Return labels with null for each that is missing."""
+    if labels.dtype.is_float():
+        return labels.fill_nan(None)
+    if labels.dtype != pl.Object:
+        return labels
+    values = [None if is_missing(label) else label for label in labels.to_list()]
+    return pl.Series(labels.name, values, pl.Object)
+
+
+def _numbers(targets: pl.Series) -> pl.Series:
+    """Return targets as numbers, null for each that is none."""
+    if targets.dtype == pl.Object:
+        values = list(map(to_target, targets.to_list()))
+        return pl.Series(targets.name, values, pl.Float64)
+    numbers = targets.cast(pl.Float64, strict=False)
+    return numbers.set(numbers.is_nan() | (numbers.abs() >= HUGE), None)

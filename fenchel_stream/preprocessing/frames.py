@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -9,6 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from river.utils import dataframe
+
+PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
+PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+"""Types of polars columns that NumPy has too."""
+
+_PLAIN = {nw.Boolean, nw.Float32, nw.Float64, nw.Int8, nw.Int16, nw.Int32, nw.Int64}
+_PLAIN |= {nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64}
+"""Types of narwhals columns that NumPy has too."""
 
 
 def as_frame(X: Any) -> Any:
@@ -18,6 +27,13 @@ def as_frame(X: Any) -> Any:
     uses, is not wrapped: to wrap it takes longer than to transform it.
     """
     return X if isinstance(X, pl.DataFrame) else dataframe.into_frame(X)
+
+
+def column_of(frame: nw.DataFrame[Any], name: Any) -> nw.Series[Any]:
+    """Return a column by its name, which need not be text in a frame of pandas."""
+    if isinstance(name, str):
+        return frame.get_column(name)
+    return frame[:, frame.columns.index(name)]
 
 
 def replace_columns(
@@ -56,10 +72,64 @@ def replace_columns(
         buffer = pl.Series(values=values.ravel(order="F"))
         columns = [native.get_column(name) for name in rest]
         columns += [buffer.slice(i * rows, rows).alias(name) for i, name in enumerate(names)]
+        if not columns:
+            return pl.DataFrame(height=rows)
         return pl.DataFrame(columns[:1]).hstack(columns[1:])
     whole = dataframe.into_frame(native)
-    parts = [whole.select(rest)] if rest else []
-    if names:
-        new = dataframe.to_native_frame(values, columns=names, like=whole)
-        parts.append(dataframe.into_frame(new))
-    return nw.concat(parts, how="horizontal").to_native() if parts else whole.select().to_native()
+    if not names:
+        return _columns(whole, rest)
+    parts = [dataframe.into_frame(_columns(whole, rest))] if rest else []
+    # Names that are not text are only taken from a dict.
+    texts = all(isinstance(name, str) for name in names)
+    new: Any = (
+        dataframe.to_native_frame(values, columns=names, like=whole)
+        if texts
+        else dataframe.to_native_frame(dict(zip(names, values.T, strict=True)), like=whole)
+    )
+    parts.append(dataframe.into_frame(new))
+    return nw.concat(parts, how="horizontal").to_native()
+
+
+def numbers_of(
+    frame: nw.DataFrame[Any], number: Callable[[Any, Any], float]
+) -> NDArray[np.float64]:
+    """Return the columns of a frame as a matrix (rows x columns), NaN where a value is missing.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    number
+        Converts a value that is in no column of numbers; its arguments are the name of the column
+        and the value.
+
+    Examples
+    --------
+    >>> import narwhals.stable.v2 as nw
+    >>> import polars as pl
+    >>> from fenchel_stream.preprocessing.frames import numbers_of
+    >>> frame = nw.from_native(pl.DataFrame({"a": [1, None], "b": [True, False]}))
+    >>> numbers_of(frame, lambda name, value: float(value)).tolist()
+    [[1.0, 1.0], [nan, 0.0]]
+    """
+    if not frame.columns:
+        return np.empty((len(frame), 0))
+    if all(dtype in _PLAIN for dtype in frame.schema.values()):
+        return np.asarray(dataframe.to_numpy(frame), np.float64)
+    matrix = np.empty((len(frame), len(frame.columns)), order="F")
+    series: Any
+    for place, series in enumerate(frame.iter_columns()):
+        if series.dtype.is_numeric() or series.dtype == nw.Boolean:
+            column = dataframe.to_numpy(series.alias("x").cast(nw.Float64).to_frame())[:, 0]
+        else:
+            column = np.array([number(series.name, value) for value in series.to_list()], float)
+        matrix[:, place] = column
+    return matrix
+
+
+def _columns(frame: nw.DataFrame[Any], names: list[Any]) -> Any:
+    """Return some columns of a frame, which keeps its rows if there are no columns."""
+    native = frame.to_native()
+    if frame.implementation.is_pandas_like():  # its names need not be text
+        return native[names]
+    return native.select(names)

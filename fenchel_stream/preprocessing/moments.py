@@ -9,9 +9,6 @@ import numpy as np
 from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array
 
-HUGE = 1e100
-"""Moments take only numbers below this: the square of a larger one spoils a running variance."""
-
 
 class Moments:
     """Mean and variance of each column, in double precision.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -11,12 +11,16 @@ from river import base
 from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
-from fenchel_stream.preprocessing.frames import replace_columns
-from fenchel_stream.values import is_missing
+from fenchel_stream.preprocessing.frames import column_of, replace_columns
+from fenchel_stream.values import to_category
 
 
 class OneHot(base.MiniBatchTransformer):
     """Replace categories by columns of 0 and 1, named ``feature_category`` as River names them.
+
+    A category is a pair of feature and value. If another pair or a feature already has the name of
+    its column, primes are appended: ``os`` with the value ``version_1`` and ``os_version`` with the
+    value ``1`` have the columns ``os_version_1`` and ``os_version_1'``.
 
     Only learnt categories have a column. The columns are in the order in which the categories were
     learnt, which is the same in every process. A new category, a missing category, and a row
@@ -53,65 +57,87 @@ class OneHot(base.MiniBatchTransformer):
 
     def learn_one(self, x: Mapping[Any, Any]) -> None:
         """Give a column to each new category of one row."""
-        self._learn({column: (x.get(column),) for column in self.categories})
+        self.names = self._names_beside(x)
+        self._learn({column: (x.get(column),) for column in self.categories}, x)
 
     def transform_one(self, x: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return `x` with its categories encoded, zeros included."""
-        encoded: dict[Any, Any] = dict.fromkeys(self.names, 0)
-        encoded.update((name, x[name]) for name in x if name not in self.categories)
+        rest = {name: x[name] for name in x if name not in self.categories}
+        names = self._names_beside(rest)
+        encoded: dict[Any, Any] = dict.fromkeys(names, 0)
+        encoded.update(rest)
         for column in self.categories:
             place = self._place(column, x.get(column))
             if place >= 0:
-                encoded[self.names[place]] = 1
+                encoded[names[place]] = 1
         return encoded
 
     def learn_many(self, X: Any) -> None:
         """Give a column to each new category of `X`, any eager narwhals frame."""
         frame = dataframe.into_frame(X)
-        self._learn({c: frame.get_column(c).to_list() for c in self._present(frame)})
+        self.names = self._names_beside(frame.columns)
+        self._learn({c: column_of(frame, c).to_list() for c in self._present(frame)}, frame.columns)
 
     def transform_many(self, X: Any) -> Any:
         """Return `X` with its categories encoded, in the same kind of frame, as float64."""
         frame = dataframe.into_frame(X)
         present = self._present(frame)
-        encoded = np.zeros((len(frame), len(self.names)), order="F")
+        names = self._names_beside(frame.columns)
+        encoded = np.zeros((len(frame), len(names)), order="F")
         for column in present:
-            values = frame.get_column(column).to_list()
+            values = _comparable(column_of(frame, column).to_list())
             place = {value: self._place(column, value) for value in _distinct(column, values)}
             places = np.fromiter(map(place.__getitem__, values), np.intp, len(values))
             (rows,) = np.nonzero(places >= 0)
             encoded[rows, places[rows]] = 1.0
-        return replace_columns(frame, present, self.names, encoded)
+        return replace_columns(frame, present, names, encoded)
 
     def _place(self, column: str, value: Any) -> int:
-        category = _category(value)
+        category = to_category(value)
         return -1 if category is None else self.categories[column].get(category, -1)
 
     def _present(self, frame: nw.DataFrame[Any]) -> list[str]:
         names = set(frame.columns)
         return [column for column in self.categories if column in names]
 
-    def _learn(self, x: Mapping[str, Iterable[Any]]) -> None:
+    def _names_beside(self, features: Iterable[Any]) -> list[str]:
+        """Return the names of the columns if the stream has these features beside them."""
+        known = set(self.names)
+        shared = [name for name in features if name in known and name not in self.categories]
+        if not shared:
+            return self.names
+        known.update(features)
+        names = list(self.names)
+        for name in shared:
+            place = names.index(name)
+            names[place] = _free(name, known)
+            known.add(names[place])
+        return names
+
+    def _learn(self, x: Mapping[str, Iterable[Any]], features: Iterable[Any]) -> None:
+        taken = {*self.names, *features}
         for column, values in x.items():
             known = self.categories[column]
-            for value in _distinct(column, values):
-                category = _category(value)
+            for value in _distinct(column, _comparable(values)):
+                category = to_category(value)
                 if category is not None and category not in known:
                     known[category] = len(self.names)
-                    self.names.append(f"{column}_{category}")
+                    self.names.append(_free(f"{column}_{category}", taken))
+                    taken.add(self.names[-1])
 
 
-def _category(value: Any) -> str | None:
-    """Return the name of a category, None if it is missing.
+def _free(name: str, taken: Container[Any]) -> str:
+    """Return the name, with as many primes as it needs to be no other column's."""
+    while name in taken:
+        name += "'"
+    return name
 
-    The whole number 3 has the name ``3``, also as a float: a missing value turns a column of
-    integers into floats.
-    """
-    if is_missing(value):
-        return None
-    if isinstance(value, (float, np.floating)) and value.is_integer():
-        value = int(value)
-    return str(value)
+
+def _comparable(values: Iterable[Any]) -> list[Any]:
+    """Return values that are equal only if their categories are: True equals 1."""
+    values = list(values)
+    types = set(map(type, values))
+    return list(map(to_category, values)) if bool in types and len(types) > 1 else values
 
 
 def _distinct(column: str, values: Iterable[Any]) -> dict[Any, None]:

@@ -21,6 +21,10 @@ TARGET_CLIP = 30.0
 """Largest absolute value of a scaled target. It is wider than `CLIP`, because a rare target may be
 the one that matters."""
 
+TINY = 1e-30
+"""A smaller deviation of a target counts as 0: weights in its units would exceed single
+precision."""
+
 
 class FeatureScaler:
     """Features in standard units: mean 0, standard deviation 1, clipped.
@@ -89,9 +93,9 @@ class TargetScaler:
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation of each target; 1 while it is unknown or 0."""
+        """Standard deviation of each target; 1 while it is unknown or below `TINY`."""
         deviation = self.moments.deviation
-        return np.where(deviation > 0, deviation, 1.0)
+        return np.where(deviation > TINY, deviation, 1.0)
 
     def update(self, y: Array) -> tuple[Array, Array]:
         """Learn from the rows of `y`; NaN is a missing target.

@@ -15,9 +15,9 @@ from river.base.typing import FeatureName
 from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.preprocessing.frames import as_frame, replace_columns
-from fenchel_stream.preprocessing.moments import HUGE, Moments, standard_units
-from fenchel_stream.values import to_number
+from fenchel_stream.preprocessing.frames import PLAIN, as_frame, numbers_of, replace_columns
+from fenchel_stream.preprocessing.moments import Moments, standard_units
+from fenchel_stream.values import HUGE, to_number
 
 
 class Standardize(base.MiniBatchTransformer):
@@ -139,19 +139,14 @@ class Standardize(base.MiniBatchTransformer):
 
 def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArray[np.float64]:
     """Return the columns `names` of `frame` as a matrix, NaN where a value is missing."""
-    if names != frame.columns:
-        frame = frame[names]
+    if names != list(frame.columns):
+        frame = frame[:, [frame.columns.index(name) for name in names]]
+    if isinstance(frame, pl.DataFrame) and not PLAIN.issuperset(frame.dtypes):
+        return numbers_of(dataframe.into_frame(frame), _number)
     values = frame.to_numpy()
     if values.dtype.kind not in "biuf":
-        frame = dataframe.into_frame(frame)
-        values = np.column_stack([_column(frame.get_column(name)) for name in names])
+        return numbers_of(dataframe.into_frame(frame), _number)
     return values.astype(np.float64, copy=False)
-
-
-def _column(series: nw.Series[Any]) -> NDArray[np.float64]:
-    if series.dtype.is_numeric() or series.dtype == nw.Boolean:
-        return dataframe.to_numpy(series.cast(nw.Float64).to_frame())[:, 0]
-    return np.array([_number(series.name, value) for value in series.to_list()])
 
 
 def _number(name: FeatureName, value: Any) -> float:

@@ -13,8 +13,10 @@ import struct
 from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Callable
+from decimal import Decimal
 from math import isfinite
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -128,6 +130,10 @@ def _from_datetime(packed: Any) -> dt.datetime:
     return dt.datetime.fromisoformat(naive).replace(fold=fold, tzinfo=zone)
 
 
+def _time(value: dt.time) -> Any:
+    return _datetime(dt.datetime.combine(dt.date.min, value))
+
+
 def _timedelta(value: dt.timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
@@ -155,6 +161,9 @@ _CODECS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     bytes: ("bytes", lambda value: b64encode(value).decode(), b64decode),
     dt.datetime: ("datetime", _datetime, _from_datetime),
     dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
+    dt.time: ("time", _time, lambda packed: _from_datetime(packed).timetz()),
+    Decimal: ("decimal", str, Decimal),
+    UUID: ("uuid", str, UUID),
     dt.timedelta: ("timedelta", _timedelta, lambda packed: dt.timedelta(*packed)),
 }
 """By the type of a value: its tag, how to pack it, and how to unpack it."""

@@ -45,6 +45,8 @@ def _freeze(column: pl.Series) -> dict[str, Any]:
     if column.dtype in ARRAYS:
         values = column.fill_null(strategy="zero").to_numpy()
         return {"values": values, "null": column.is_null().to_numpy()}
+    if column.dtype == pl.Object:
+        return {"objects": column.to_list()}
     buffer = io.BytesIO()
     column.to_frame().write_ipc(buffer)
     return {"arrow": buffer.getvalue()}
@@ -53,6 +55,8 @@ def _freeze(column: pl.Series) -> dict[str, Any]:
 def _thaw(name: str, parts: dict[str, Any]) -> pl.Series:
     if "text" in parts:
         return pl.Series(name, orjson.loads(parts["text"].tobytes()), pl.String)
+    if "objects" in parts:
+        return pl.Series(name, parts["objects"], pl.Object)
     if "arrow" in parts:
         return pl.read_ipc(parts["arrow"]).to_series()
     values = pl.Series(name, parts["values"])

@@ -6,14 +6,11 @@ Read this module to learn which values of a stream count as a number, a category
 from __future__ import annotations
 
 import math
-from numbers import Integral
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from fenchel_stream.validation.times import to_time
-from fenchel_stream.values import is_missing, to_number
+from fenchel_stream.values import is_missing, to_category, to_number, to_text
 
 # What polars converts, of the texts that `to_time` knows. Everything else is left to `to_time`.
 _COMMON = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:[0-9]{2}$"
@@ -195,7 +192,7 @@ def _spelled(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 def _mixed_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     values = column.to_list()
-    texts = [_text(value) if isinstance(value, str) else None for value in values]
+    texts = [to_text(value) if isinstance(value, str) else None for value in values]
     numbers, _ = _spelled(pl.Series(column.name, texts, pl.String))
     plain = [None if value is None else to_number(value) for value in values]
     others = pl.Series(column.name, plain, pl.Float64)
@@ -207,23 +204,7 @@ def _mixed_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 def _mixed_categories(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     values = column.to_list()
-    floats = [value if isinstance(value, float) else None for value in values]
-    of_floats, _ = to_categories(pl.Series(column.name, floats, pl.Float64))
-    others = pl.Series(column.name, [_category(value) for value in values], pl.String)
-    categories = of_floats.zip_with(of_floats.is_not_null(), others)
-    present = pl.Series([value is not None for value in values], dtype=pl.Boolean)
+    categories = pl.Series(column.name, list(map(to_category, values)), pl.String)
+    present = pl.Series([not is_missing(value) for value in values], dtype=pl.Boolean)
     wrong = categories.is_null() & present
     return categories, wrong if wrong.any() else None
-
-
-def _category(value: Any) -> str | None:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, (bool, np.bool_)):
-        return str(bool(value)).lower()
-    return str(int(value)) if isinstance(value, Integral) else None
-
-
-def _text(value: str) -> str:
-    """Return text that a column can hold. A Python string may contain lone surrogates."""
-    return value.encode("utf-8", "replace").decode()

@@ -15,7 +15,7 @@ from fenchel_stream.streams.source import RAW_LIMIT, Batch, Reject
 from fenchel_stream.validation.columns import not_finite, to_categories, to_numbers
 from fenchel_stream.validation.doubt import ABSENT, Doubts, FirstRecords, names_of
 from fenchel_stream.validation.positive_class import PositiveClass
-from fenchel_stream.values import is_missing
+from fenchel_stream.values import HUGE, is_class, is_missing
 
 Kind = Literal["classification", "regression", "multi-target"]
 
@@ -68,12 +68,13 @@ class RowCheck:
     """Converts the rows of a batch to features and targets, and sets aside the unusable rows.
 
     The value of a feature that `one_hot` does not name is a number, a boolean (0 and 1), text that
-    spells a number, or missing. A row is set aside for
+    spells a number, or missing (null or NaN). A row is set aside for
 
-    - ``missing_target``: a target is null, or the record has none,
-    - ``unparsable_target``: a target is no finite number, or a class is nested or NaN,
+    - ``missing_target``: a target is null or NaN, or the record has none,
+    - ``unparsable_target``: a target is no number below 1e100, or a class is nested, bytes
+      or text that no file can hold,
     - ``non_numeric``: a feature is other text, a date or nested,
-    - ``non_finite``: a number is NaN, infinite or too large for a float,
+    - ``non_finite``: a number is infinite or too large for a float,
     - ``nested``: a category is a list or an object.
 
     Parameters
@@ -239,7 +240,11 @@ class RowCheck:
             self.expect(
                 column, y, wrong, "a number", "if it is a class, the task is classification"
             )
-            _record(faults, column, not_finite(y), "unparsable_target")
+            y = _without_nan(y)
+            # The extremes are the cheapest test.
+            extremes: list[Any] = [y.max() or 0.0, y.min() or 0.0]
+            if not max(map(abs, extremes)) < HUGE:
+                _record(faults, column, y.abs() >= HUGE, "unparsable_target")
         _record(faults, column, wrong, "unparsable_target")
         if y.null_count():
             # A wrong target is null here too, but its first fault counts.
@@ -258,6 +263,7 @@ class RowCheck:
         advice = "name it in one_hot if it holds categories, or in ignore"
         self.expect(column, numbers, wrong, "a number", advice)
         _record(faults, column, wrong, "non_numeric")
+        numbers = _without_nan(numbers)
         _record(faults, column, not_finite(numbers), "non_finite")
         return numbers
 
@@ -313,26 +319,27 @@ def _take(data: Any, rows: list[int]) -> Any:
     return data[rows]
 
 
+def _without_nan(numbers: pl.Series) -> pl.Series:
+    """Return the numbers with null for NaN: both are missing values."""
+    return numbers if not_finite(numbers) is None else numbers.fill_nan(None)
+
+
 def _classes(column: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     """Return class targets, categorical ones as text, and which of them are no classes."""
     kind = column.dtype
     if kind in (pl.Categorical, pl.Enum):
         return column.cast(pl.String), None
     if kind.is_float():
-        wrong = column.is_nan().fill_null(value=False)
-    elif kind == pl.Object:
-        wrong = pl.Series([not _is_class(value) for value in column.to_list()], dtype=pl.Boolean)
+        return column.fill_nan(None), None
+    if kind == pl.Object:
+        labels = [None if is_missing(value) else value for value in column.to_list()]
+        wrong = pl.Series([label is not None and not is_class(label) for label in labels])
+        column = pl.Series(column.name, labels, pl.Object)
     elif kind.is_nested() or kind == pl.Binary:
         wrong = column.is_not_null()
     else:
         return column, None
     return column, wrong if wrong.any() else None
-
-
-def _is_class(value: Any) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, (bool, int, float, str)) and not is_missing(value)
 
 
 def _record(faults: Faults, column: pl.Series, wrong: pl.Series | None, reason: str) -> None:

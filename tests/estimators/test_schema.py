@@ -113,6 +113,8 @@ NUMBERS: list[tuple[Any, float]] = [
     (math.nan, math.nan),
     (np.float32("nan"), math.nan),
     (Decimal("nan"), math.nan),
+    (pd.NaT, math.nan),
+    (np.datetime64("NaT"), math.nan),
 ]
 NO_NUMBERS: list[Any] = [
     "x",
@@ -127,7 +129,6 @@ NO_NUMBERS: list[Any] = [
     timedelta(1),
     np.timedelta64(1, "s"),
     np.datetime64("2020-01-01"),
-    pd.NaT,
 ]
 
 
