@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
-
+from fenchel_connectors.encoding import encode
 from fenchel_connectors.positions import counts
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.files import open_locked, replace
@@ -19,8 +16,6 @@ from fenchel_stream.streams.sink import RawRecord, Sink
 from fenchel_stream.streams.source import Position
 
 STDOUT = ("-", "/dev/stdout")
-
-OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
 class JsonlSink(Sink):
@@ -79,7 +74,7 @@ class JsonlSink(Sink):
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append one line per record, and hand all lines to the operating system."""
-        self._file.write(b"".join([_line(row) for row in records]))
+        self._file.write(b"".join([encode(row) + b"\n" for row in records]))
         self._file.flush()
 
     def flush(self) -> None:
@@ -155,24 +150,3 @@ class JsonlSink(Sink):
 
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-
-
-def _line(record: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(record, str, OPTIONS)
-    except TypeError:  # an integer beyond 64 bits, or a class that is no text as a key
-        text = json.dumps(_plain(record), default=str, separators=(",", ":"))
-        return text.encode() + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with keys that are text, and null for numbers that JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _key(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)

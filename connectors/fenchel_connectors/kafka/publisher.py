@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from fenchel_connectors.jsonl_sink import OPTIONS
+from fenchel_connectors.encoding import encode
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.connection import connect
 
@@ -93,7 +92,7 @@ class Publisher:
         if self._transactional:
             self._producer.begin_transaction()
         for record in records:
-            self.send(record, orjson.dumps(record, str, OPTIONS).rstrip(b"\n"))
+            self.send(record, encode(record))
         if self._transactional:
             self.settle()
             self._producer.commit_transaction()
@@ -139,7 +138,7 @@ class Publisher:
                         raise
                     # The letter keeps the place of the record, where the rest is.
                     letter = _cut(record)
-                    self.send(letter, orjson.dumps(letter, str, OPTIONS).rstrip(b"\n"))
+                    self.send(letter, encode(letter))
                     continue
                 self.ends[stored.partition] = max(
                     self.ends.get(stored.partition, 0), stored.offset + 1
