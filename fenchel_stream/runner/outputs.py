@@ -13,6 +13,7 @@ from fenchel_stream.errors import CheckpointError, DataError, UnavailableError
 from fenchel_stream.evaluation.prequential import Step
 from fenchel_stream.streams.registry import open_sink
 from fenchel_stream.streams.sink import Sink
+from fenchel_stream.values import class_names
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,12 @@ def prediction_records(
     >>> prediction_records(["a.csv:2"], step, None, "1a2b3c4d-100")
     [{'where': 'a.csv:2', 'prediction': True, 'model': '1a2b3c4d-100',
       'probabilities': {'True': 0.75, 'False': 0.25}}]
+
+    Two classes of the same text, such as 1 and ``"1"``, have two names:
+
+    >>> step = Step([1], [{1: 0.75, "1": 0.25}], scored=0, correct=0, loss=None)
+    >>> prediction_records(["a.csv:2"], step, None, "1a2b3c4d-100")[0]["probabilities"]
+    {'1': 0.75, '1 (str)': 0.25}
     """
     records: list[dict[str, Any]] = [
         {"where": place, "prediction": label, "model": model}
@@ -56,8 +63,12 @@ def prediction_records(
         for record, key in zip(records, keys, strict=True):
             record["key"] = key
     if step.probabilities is not None:
+        classes: list[Any] = []
+        names: list[str] = []
         for record, probabilities in zip(records, step.probabilities, strict=True):
-            record["probabilities"] = {str(label): p for label, p in probabilities.items()}
+            if (labels := list(probabilities)) != classes:  # rarely: most rows have the same
+                classes, names = labels, class_names(labels)
+            record["probabilities"] = dict(zip(names, probabilities.values(), strict=True))
     return records
 
 
