@@ -61,6 +61,25 @@ ADVICE: dict[type[KafkaError], str] = {
 }
 ADVICE[InvalidProducerEpochError] = ADVICE[ProducerFencedError]
 
+_PROTOCOL = "security_protocol is {protocol}: does the broker expect another one{login}?"
+
+HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the certificate of the broker is not trusted: ssl_cafile in [kafka] names the authority's "
+        "PEM file"
+    ),
+    "socket disconnected": _PROTOCOL,
+    "Handshake failed": _PROTOCOL,
+    "IllegalSaslState": _PROTOCOL,
+    "ECONNREFUSED": "nobody listens at this address: is it right, and does the broker run?",
+    "DNS": "this host has no address: is its name right?",
+    "Unable to bootstrap": (
+        "no answer in time: does a broker of Kafka listen there, and is it to be reached with "
+        "security_protocol {protocol}?"
+    ),
+}
+"""What a person should look at if no connection comes about, by a part of the client's message."""
+
 PERMISSIONS = {"read": "READ", "write": "WRITE", "describe": "DESCRIBE"}
 
 
@@ -107,10 +126,11 @@ def explain(
     for kind, advice in ADVICE.items():
         if isinstance(error, kind):
             return options.scrub(f"{detail}: {advice.format(**words)}")
-    if "socket disconnected" in str(error):
-        protocol = options.values.get("security_protocol", "PLAINTEXT")
-        login = f", or refuse the login of {words['user']}" if "SASL" in protocol else ""
-        detail += f" (security_protocol is {protocol}: does the broker expect another one{login}?)"
+    for sign, hint in HINTS.items():
+        if sign in str(error):
+            protocol = options.values.get("security_protocol", "PLAINTEXT")
+            login = f", or refuse the login of {words['user']}" if "SASL" in protocol else ""
+            return options.scrub(f"{detail} ({hint.format(protocol=protocol, login=login)})")
     return options.scrub(detail)
 
 

@@ -195,7 +195,11 @@ class KafkaSink(Sink):
             else:
                 self._look_after(position["offsets"])
         except KafkaError as error:
-            raise self._refused(error) from None
+            why = explain(error, self.client, topic=self.name)
+            raise DataError(
+                f"{self.name} must be read to learn what this run has published, and cannot be: "
+                f"{why}"
+            ) from None
 
     def close(self) -> None:
         """Wait for the records in flight and close the client; a second call does no harm.
@@ -258,6 +262,8 @@ class KafkaSink(Sink):
         """
         log.warning("%s: a transaction does not end; another producer begins it anew", self.name)
         self._publisher = self._patience.repeat(self._open)
+        # The first producer may have published to partitions that were added since.
+        self.topic = self._patience.repeat(partial(find_topic, self.name, self.client))
         self._look_after({str(number): end for number, end in ends.items()})
 
     def _refused(self, error: KafkaError) -> DataError:
