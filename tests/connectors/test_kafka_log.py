@@ -62,7 +62,7 @@ def test_lines_that_repeat_are_counted(
     assert written == [
         "Connection to 0 failed",
         "<KafkaConnection 0>: lost",
-        "Something else",
+        "Something else: KafkaConnectionError('reset')",
     ]
     assert counter.repeats == 8
     monkeypatch.setattr(client_log, "PERIOD", 0.0)

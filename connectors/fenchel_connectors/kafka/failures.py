@@ -73,6 +73,10 @@ HINTS = {
     "IllegalSaslState": _PROTOCOL,
     "ECONNREFUSED": "nobody listens at this address: is it right, and does the broker run?",
     "DNS": "this host has no address: is its name right?",
+    "initializing transactional": (
+        "no coordinator of transactions answers: can the brokers keep the topic "
+        "__transaction_state, which takes transaction.state.log.replication.factor of them?"
+    ),
     "Unable to bootstrap": (
         "no answer in time: does a broker of Kafka listen there, and is it to be reached with "
         "security_protocol {protocol}?"
@@ -97,6 +101,7 @@ def explain(
     topic: str,
     action: str = "read",
     causes: Iterable[Exception] = (),
+    at: str | None = None,
 ) -> str:
     """Return the message for a person: where, what was wrong, what to do.
 
@@ -113,6 +118,8 @@ def explain(
     causes
         Errors that the client logged meanwhile. A client that cannot connect raises only that it
         cannot.
+    at
+        The brokers that were asked; by default those that the user names.
     """
     error = _telling(error, causes)
     user = options.values.get("sasl_plain_username")
@@ -122,7 +129,7 @@ def explain(
         "action": action,
         "permission": PERMISSIONS[action],
     }
-    detail = f"Kafka at {options.servers}: {error}"
+    detail = f"Kafka at {at or options.servers}: {error}"
     for kind, advice in ADVICE.items():
         if isinstance(error, kind):
             return options.scrub(f"{detail}: {advice.format(**words)}")
@@ -141,6 +148,7 @@ def failure(
     topic: str,
     action: str = "read",
     causes: Iterable[Exception] = (),
+    at: str | None = None,
     kind: type[FenchelStreamError] = DataError,
 ) -> FenchelStreamError:
     """Return the exception to raise for an error of the client.
@@ -149,7 +157,7 @@ def failure(
     parameters are those of `explain`.
     """
     causes = list(causes)
-    message = explain(error, options, topic=topic, action=action, causes=causes)
+    message = explain(error, options, topic=topic, action=action, causes=causes, at=at)
     return UnavailableError(message) if passes(_telling(error, causes)) else kind(message)
 
 
