@@ -18,7 +18,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation, ResourceType, ScramMechanism, UserScramCredentialUpsertion
 
-from fenchel_connectors import KafkaSource
+from fenchel_connectors import KafkaSink, KafkaSource
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.group_offsets import GroupOffsets
 from fenchel_stream.errors import ConfigError, DataError
@@ -149,6 +149,15 @@ class TestPermissions:
         message = f"'reader' may not read topic '{topic}': give that user the permission READ"
         with pytest.raises(DataError, match=message):
             read(source(broker, topic, READER), 1)
+
+    def test_to_write_without_to_read(self, broker: Broker) -> None:
+        """A sink reads what it has published, and says so."""
+        topic = broker.topic()
+        allowed = DESCRIBE, ACLOperation.WRITE
+        Permissions(broker).allow(ResourceType.TOPIC, topic, *allowed)
+        message = f"must be read .*'reader' may not read topic '{topic}': give that .* READ"
+        with pytest.raises(DataError, match=message):
+            KafkaSink(f"//{broker.bootstrap}/{topic}", client=login(READER), writer="a")
 
     def test_taken_back_while_it_is_read(self, broker: Broker) -> None:
         topic, permissions = broker.topic(), Permissions(broker)
