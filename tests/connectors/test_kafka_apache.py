@@ -18,7 +18,9 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation, ResourceType, ScramMechanism, UserScramCredentialUpsertion
 
-from fenchel_connectors import KafkaSource
+from fenchel_connectors import KafkaSink, KafkaSource
+from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.group_offsets import GroupOffsets
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.source import Batch, Position
 from tests.apache.jars import classpath
@@ -148,6 +150,15 @@ class TestPermissions:
         with pytest.raises(DataError, match=message):
             read(source(broker, topic, READER), 1)
 
+    def test_to_write_without_to_read(self, broker: Broker) -> None:
+        """A sink reads what it has published, and says so."""
+        topic = broker.topic()
+        allowed = DESCRIBE, ACLOperation.WRITE
+        Permissions(broker).allow(ResourceType.TOPIC, topic, *allowed)
+        message = f"must be read .*'reader' may not read topic '{topic}': give that .* READ"
+        with pytest.raises(DataError, match=message):
+            KafkaSink(f"//{broker.bootstrap}/{topic}", client=login(READER), writer="a")
+
     def test_taken_back_while_it_is_read(self, broker: Broker) -> None:
         topic, permissions = broker.topic(), Permissions(broker)
         broker.send(topic, numbers(0, 10))
@@ -168,9 +179,25 @@ class TestPermissions:
             assert run.wait() == 0, run.err.read_text()
             log = run.err.read_text()
         assert len(read_lines(tmp_path / "predictions.jsonl")) == 200
-        assert log.count("offsets cannot be committed to group forbidden, and are not sent") == 1
+        assert log.count("offsets cannot be committed to group forbidden: Kafka") == 1
         assert "'reader' may not use the group: give that user the permission READ" in log
         assert len(log.splitlines()) < 15, log
+
+    def test_on_the_group_later(self, broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+        """One line when commits begin to fail, and one when they succeed again."""
+        topic, permissions = broker.topic(), Permissions(broker)
+        permissions.allow(ResourceType.TOPIC, topic, DESCRIBE, READ)
+        options = ClientOptions({**login(READER), "group_id": topic}, broker.bootstrap)
+        with closing(GroupOffsets(topic, options)) as group:
+            allow = when(3, lambda: permissions.allow(ResourceType.GROUP, topic, READ))
+            end, commits = time.monotonic() + PATIENCE, 0
+            while f"offsets are committed to group {topic} again" not in caplog.text:
+                assert time.monotonic() < end, caplog.text
+                group.commit({0: commits})
+                time.sleep(0.1)
+                commits += 1
+                allow(caplog.text.count("cannot be committed") and commits)
+        assert caplog.text.count(f"offsets cannot be committed to group {topic}: Kafka") == 1
 
 
 class TestTopicsThatChange:

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 from kafka.errors import (
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaTimeoutError,
     NotLeaderForPartitionError,
+    RequestTimedOutError,
     SaslAuthenticationFailedError,
 )
 
 from fenchel_connectors.kafka import client_log
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.client_log import RepeatCounter
-from fenchel_connectors.kafka.failures import failure, passes
+from fenchel_connectors.kafka.failures import explain, failure, passes
 from fenchel_stream.errors import ConfigError, UnavailableError
 
 
@@ -60,7 +62,7 @@ def test_lines_that_repeat_are_counted(
     assert written == [
         "Connection to 0 failed",
         "<KafkaConnection 0>: lost",
-        "Something else",
+        "Something else: KafkaConnectionError('reset')",
     ]
     assert counter.repeats == 8
     monkeypatch.setattr(client_log, "PERIOD", 0.0)
@@ -101,6 +103,23 @@ def test_the_cause_is_told_and_not_the_timeout(
     assert type(error) is kind
     assert message in str(error)
     assert "in vain" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("cause", "hint"),
+    [
+        (KafkaConnectionError("111 ECONNREFUSED"), "does the broker run?"),
+        (KafkaConnectionError("DNS Resolution failure"), "is its name right?"),
+        (KafkaConnectionError("Handshake failed: EOF occurred"), "security_protocol is PLAINTEXT"),
+        (KafkaConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "ssl_cafile in [kafka]"),
+        (IllegalSaslStateError(), "security_protocol is PLAINTEXT"),
+        (RequestTimedOutError("after 5 s"), "does a broker of Kafka listen there"),
+    ],
+)
+def test_what_to_look_at_if_no_connection_comes_about(cause: Exception, hint: str) -> None:
+    options = ClientOptions({}, "a:9092")
+    error = KafkaTimeoutError("Unable to bootstrap")
+    assert hint in explain(error, options, topic="t", causes=[cause])
 
 
 def test_what_passes() -> None:

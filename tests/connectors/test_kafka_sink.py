@@ -38,6 +38,7 @@ from tests.runs import (
     rows,
     tables,
     to_toml,
+    until,
     write_jsonl,
 )
 
@@ -351,6 +352,37 @@ def test_a_transaction_that_does_not_end_is_begun_anew(
     assert "a transaction does not end; another producer begins it anew" in caplog.text
 
 
+def test_partitions_that_are_added_before_a_transaction_hangs(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The producer that takes over looks at them, too, for what was published."""
+    broker.needs("takeover", "new partitions")
+    monkeypatch.setattr(sinking, "STUCK", 1.0)
+    topic = broker.topic()
+    client = {"metadata_max_age_ms": 200}
+    sink = KafkaSink(f"//{broker.bootstrap}/{topic}", client=client, writer="a", transactional=True)
+    sink.write([{"where": "f:0"}])
+    with broker.admin() as admin:
+        admin.create_partitions({topic: 3})
+    release, stuck = threading.Event(), sink._publisher._producer
+    commit = stuck.commit_transaction
+    until(lambda: len(stuck.partitions_for(topic)) == 3)
+
+    def hang() -> None:
+        commit()
+        release.wait(PATIENCE)
+
+    monkeypatch.setattr(stuck, "commit_transaction", hang)
+    sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
+    sink.write([{"where": "f:21"}])
+    release.set()
+    sink.close()
+    assert sorted(sink.position["offsets"]) == ["0", "1", "2"]
+    records = broker.read(topic, 22, (0, 1, 2), isolation_level="read_committed")
+    published = [json.loads(record.value)["where"] for record in records]
+    assert sorted(published) == sorted(f"f:{n}" for n in range(22))
+
+
 class TestRefused:
     """A refusal of the brokers is an error, also in a run without checkpoints."""
 
@@ -372,6 +404,8 @@ class TestRefused:
             monkeypatch.setattr(sending, "CLOSING", 0.5)
             with pytest.raises(DataError, match="cannot be written: Kafka at"):
                 sink.close()
+            # A client that is left open prints a traceback when the process ends.
+            assert sink._publisher._producer._closed
             monkeypatch.undo()
         sink.close()
 

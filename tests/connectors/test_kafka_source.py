@@ -502,6 +502,20 @@ class TestOptions:
             ("//host:9092/a/b", {}, "not of the form"),
             ("//me:secret@host/a", {}, "an address holds no password"),
             ("///a", {}, "no broker is named"),
+            ("//host:/a", {}, "broker 'host:' is not of the form host:9092"),
+            ("//host:http/a", {}, "broker 'host:http' is not"),
+            ("//host:99999/a", {}, "broker 'host:99999' is not"),
+            ("//host:0/a", {}, "broker 'host:0' is not"),
+            ("//one:9092,/a", {}, "broker '' is not"),
+            ("//::1:9092/a", {}, "broker '::1:9092' is not"),
+            ("///a", {"client": {"bootstrap_servers": 9092}}, "must be a list of host:port"),
+            ("///a", {"client": {"bootstrap_servers": [9092]}}, "broker 9092 is not"),
+            ("//host/a b", {}, "no topic can be called 'a b'"),
+            ("//host/..", {}, "no topic can be called"),
+            ("//host/a?start=latest", {}, "no topic can be called"),
+            (f"//host/{'a' * 250}", {}, "no topic can be called"),
+            ("//host/a", {"client": {"security_protocol": "sasl_ssl"}}, "must be one of PLAINTEXT"),
+            ("//host/a", {"client": {"security_protocol": "TLS"}}, "must be one of PLAINTEXT"),
             ("//host/a", {"client": {"bootstrap_servers": "b:9092"}}, "names brokers already"),
             ("//host/a", {"start": "now"}, "start is 'now'"),
             ("//host/a", {"reset": "none"}, "reset is 'none'"),
@@ -530,6 +544,10 @@ class TestOptions:
     ) -> None:
         with pytest.raises(ConfigError, match=message):
             KafkaSource(address, **options)
+
+    def test_brokers_of_each_form(self) -> None:
+        stream = KafkaSource("//one:9092, two,[::1]:9093,127.0.0.1:1/a.b_c-D")
+        assert stream.client.servers == "one:9092,two,[::1]:9093,127.0.0.1:1"
 
     def test_options_that_the_client_does_not_know(self, broker: Broker) -> None:
         stream = source(broker, broker.topic(), client={"colour": "red"})

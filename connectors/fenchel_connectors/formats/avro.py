@@ -62,7 +62,10 @@ class AvroFormat(RegisteredFormat):
 
         def parse(body: bytes) -> Any:
             stream = BytesIO(body)
-            row: Any = read(stream, parsed, None)
+            try:
+                row: Any = read(stream, parsed, None)
+            except EOFError:
+                raise ValueError(f"its {len(body)} bytes are too few") from None
             if rest := len(body) - stream.tell():
                 raise ValueError(f"{rest} bytes are left over")
             return row["value"]

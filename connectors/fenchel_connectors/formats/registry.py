@@ -186,8 +186,10 @@ class Registry:
                     f"schema registry {self.name}: its certificate is not trusted "
                     f"({reason.verify_message}): registry.cafile names the authority's PEM file"
                 ) from None
+            plain = isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER"
+            hint = ": is its address http://?" if plain else ""
             raise AwayError(
-                f"schema registry {self.name} does not answer: {_words(reason)}"
+                f"schema registry {self.name} does not answer: {_words(reason)}{hint}"
             ) from None
         try:
             answer = json.loads(content) if len(content) <= LARGEST else None
@@ -209,7 +211,9 @@ class Registry:
             raise ConfigError(
                 f"{what}: give the address to which it sends, {error.headers.get('Location')}"
             ) from None
-        raise UnknownSchemaError(what) from None
+        raise UnknownSchemaError(
+            f"{what}: is it the registry of this topic, with the whole path?"
+        ) from None
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -25,8 +25,8 @@ are added are found within ten."""
 FORCED: dict[str, Any] = {"auto_offset_reset": "none", "enable_auto_commit": False}
 """Options that cannot be set: any other value would lose records or learn them twice."""
 
-_SERVER = re.compile(r"(\[[^\[\]\s]+\]|[^\[\]\s]*)(:[0-9]+)?")
-"""A broker in an address; nothing if the table ``[kafka]`` names the brokers."""
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+"""Values of ``security_protocol``. The client takes any other for PLAINTEXT, without a word."""
 
 _INSTEAD = {
     "auto_offset_reset": "start and reset in [source.options] say where to read",
@@ -34,6 +34,11 @@ _INSTEAD = {
     "key_deserializer": "keys stay bytes",
     "value_deserializer": "decoder in [source.options] names a format",
 }
+
+
+_BROKER = re.compile(r"([^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?")
+
+_TOPIC = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
 
 
 class ClientOptions:
@@ -50,8 +55,8 @@ class ClientOptions:
     Raises
     ------
     ConfigError
-        A variable is not set, a file cannot be read, or an option would break the promise that
-        each record is learnt once.
+        A variable is not set, a file cannot be read, a broker is not of the form ``host:port``, or
+        an option would break the promise that each record is learnt once, or that of encryption.
 
     Examples
     --------
@@ -71,10 +76,16 @@ class ClientOptions:
         if servers and "bootstrap_servers" in values:
             raise ConfigError("kafka.bootstrap_servers: the address names brokers already")
         if servers:
-            values["bootstrap_servers"] = servers.split(",")
-        if "bootstrap_servers" not in values:
+            values["bootstrap_servers"] = servers
+        if not values.get("bootstrap_servers"):
             raise ConfigError(
                 "no broker is named: kafka://host:9092/topic does, or kafka.bootstrap_servers"
+            )
+        values["bootstrap_servers"] = _brokers(values["bootstrap_servers"])
+        if (protocol := values.get("security_protocol", PROTOCOLS[0])) not in PROTOCOLS:
+            raise ConfigError(
+                f"kafka.security_protocol is {protocol!r}, and must be one of "
+                f"{', '.join(PROTOCOLS)}"
             )
         for key in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"):
             # The client's own error does not name the file.
@@ -91,8 +102,7 @@ class ClientOptions:
     @property
     def servers(self) -> str:
         """The brokers to ask first, in words."""
-        servers = self.values["bootstrap_servers"]
-        return servers if isinstance(servers, str) else ",".join(servers)
+        return ",".join(self.values["bootstrap_servers"])
 
     def of(self, client: Any) -> dict[str, Any]:
         """Return the options that a class of clients takes."""
@@ -109,7 +119,8 @@ def split_address(address: str) -> tuple[str, str]:
     Raises
     ------
     ConfigError
-        The address is not of the form ``//host:port/topic``, or holds a password.
+        The address is not of the form ``//host:port/topic``, or holds a password, or no topic can
+        have that name.
 
     Examples
     --------
@@ -120,7 +131,24 @@ def split_address(address: str) -> tuple[str, str]:
     if "@" in address:
         raise ConfigError("an address holds no password: put it into the table [kafka]")
     servers, slash, topic = address.removeprefix("//").partition("/")
-    well_formed = address.startswith("//") and slash and topic and "/" not in topic
-    if not well_formed or not all(map(_SERVER.fullmatch, servers.split(","))):
+    if not (address.startswith("//") and slash and topic) or "/" in topic:
         raise ConfigError(f"kafka:{address} is not of the form kafka://host:9092/topic")
+    if _TOPIC.fullmatch(topic) is None:
+        raise ConfigError(
+            f"no topic can be called {topic!r}: a name has at most 249 letters of ASCII, digits, "
+            "'.', '_' and '-'"
+        )
     return servers, topic
+
+
+def _brokers(value: Any) -> list[str]:
+    """Return the addresses of a list, or of a text with commas between them."""
+    brokers = value.split(",") if isinstance(value, str) else value
+    if not isinstance(brokers, list):
+        raise ConfigError(f"kafka.bootstrap_servers is {value!r}, and must be a list of host:port")
+    brokers = [one.strip() if isinstance(one, str) else one for one in brokers]
+    for broker in brokers:
+        match = _BROKER.fullmatch(broker) if isinstance(broker, str) else None
+        if match is None or not 0 < int(match["port"] or 1) < 1 << 16:
+            raise ConfigError(f"broker {broker!r} is not of the form host:9092")
+    return brokers

@@ -19,6 +19,8 @@ from fenchel_stream.display import scrub
 
 CLIENT_LOG = logging.getLogger("kafka")
 
+EVENT_LOOP_LOG = logging.getLogger("kafka.net.selector")
+
 PERIOD = 60.0
 """Seconds for which lines like one that was written are only counted."""
 
@@ -55,9 +57,10 @@ class RepeatCounter(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a line on, or count it."""
+        raised = record.exc_info[1] if record.exc_info else None
         arguments = record.args if isinstance(record.args, tuple) else ()
         for listener in list(self._listeners):
-            listener += [one for one in arguments if isinstance(one, Exception)]
+            listener += [one for one in (*arguments, raised) if isinstance(one, Exception)]
         kind = record.name, _VARYING.sub("", str(record.msg))
         now = time.monotonic()
         written, repeats = self._kinds.get(kind, (-inf, 0))
@@ -68,10 +71,12 @@ class RepeatCounter(logging.Handler):
         if len(self._kinds) >= KINDS:
             self._kinds.clear()
         self._kinds[kind] = now, 0
-        # A stack of the client's own functions tells a reader of the log nothing.
         record = copy.copy(record)
+        # A stack of the client's own functions would tell a reader of the log nothing.
         record.exc_info = record.exc_text = None
-        record.msg, record.args = scrub(record.getMessage()), None  # it names brokers and files
+        error = "" if raised is None else f": {raised!r}"
+        record.msg = scrub(record.getMessage() + error)  # it names brokers and files
+        record.args = None
         if repeats:
             record.msg += f" ({repeats} more lines like this one before)"
         logging.getLogger().handle(record)
@@ -94,9 +99,11 @@ COUNTER = RepeatCounter()
 def install() -> None:
     """Send the client's log through `COUNTER`, at level WARNING or above.
 
-    At level DEBUG, the client writes passwords.
+    At level DEBUG, the client writes passwords. Of its event loop only errors are passed on: the
+    warnings speak to those who develop the client, as on a busy machine that a step took 0.1 s.
     """
     CLIENT_LOG.setLevel(max(CLIENT_LOG.level, logging.WARNING))
+    EVENT_LOOP_LOG.setLevel(logging.ERROR)
     if COUNTER not in CLIENT_LOG.handlers:
         CLIENT_LOG.addHandler(COUNTER)
         CLIENT_LOG.propagate = False

@@ -61,6 +61,29 @@ ADVICE: dict[type[KafkaError], str] = {
 }
 ADVICE[InvalidProducerEpochError] = ADVICE[ProducerFencedError]
 
+_PROTOCOL = "security_protocol is {protocol}: does the broker expect another one{login}?"
+
+HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": (
+        "the certificate of the broker is not trusted: ssl_cafile in [kafka] names the authority's "
+        "PEM file"
+    ),
+    "socket disconnected": _PROTOCOL,
+    "Handshake failed": _PROTOCOL,
+    "IllegalSaslState": _PROTOCOL,
+    "ECONNREFUSED": "nobody listens at this address: is it right, and does the broker run?",
+    "DNS": "this host has no address: is its name right?",
+    "initializing transactional": (
+        "no coordinator of transactions answers: can the brokers keep the topic "
+        "__transaction_state, which takes transaction.state.log.replication.factor of them?"
+    ),
+    "Unable to bootstrap": (
+        "no answer in time: does a broker of Kafka listen there, and is it to be reached with "
+        "security_protocol {protocol}?"
+    ),
+}
+"""What a person should look at if no connection comes about, by a part of the client's message."""
+
 PERMISSIONS = {"read": "READ", "write": "WRITE", "describe": "DESCRIBE"}
 
 
@@ -78,6 +101,7 @@ def explain(
     topic: str,
     action: str = "read",
     causes: Iterable[Exception] = (),
+    at: str | None = None,
 ) -> str:
     """Return the message for a person: where, what was wrong, what to do.
 
@@ -94,6 +118,8 @@ def explain(
     causes
         Errors that the client logged meanwhile. A client that cannot connect raises only that it
         cannot.
+    at
+        The brokers that were asked; by default those that the user names.
     """
     error = _telling(error, causes)
     user = options.values.get("sasl_plain_username")
@@ -103,14 +129,15 @@ def explain(
         "action": action,
         "permission": PERMISSIONS[action],
     }
-    detail = f"Kafka at {options.servers}: {error}"
+    detail = f"Kafka at {at or options.servers}: {error}"
     for kind, advice in ADVICE.items():
         if isinstance(error, kind):
             return options.scrub(f"{detail}: {advice.format(**words)}")
-    if "socket disconnected" in str(error):
-        protocol = options.values.get("security_protocol", "PLAINTEXT")
-        login = f", or refuse the login of {words['user']}" if "SASL" in protocol else ""
-        detail += f" (security_protocol is {protocol}: does the broker expect another one{login}?)"
+    for sign, hint in HINTS.items():
+        if sign in str(error):
+            protocol = options.values.get("security_protocol", "PLAINTEXT")
+            login = f", or refuse the login of {words['user']}" if "SASL" in protocol else ""
+            return options.scrub(f"{detail} ({hint.format(protocol=protocol, login=login)})")
     return options.scrub(detail)
 
 
@@ -121,6 +148,7 @@ def failure(
     topic: str,
     action: str = "read",
     causes: Iterable[Exception] = (),
+    at: str | None = None,
     kind: type[FenchelStreamError] = DataError,
 ) -> FenchelStreamError:
     """Return the exception to raise for an error of the client.
@@ -129,7 +157,7 @@ def failure(
     parameters are those of `explain`.
     """
     causes = list(causes)
-    message = explain(error, options, topic=topic, action=action, causes=causes)
+    message = explain(error, options, topic=topic, action=action, causes=causes, at=at)
     return UnavailableError(message) if passes(_telling(error, causes)) else kind(message)
 
 

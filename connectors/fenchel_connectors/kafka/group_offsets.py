@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import AuthorizationError
 from kafka.structs import OffsetAndMetadata
 
 from fenchel_connectors.kafka.client import ClientOptions
 from fenchel_connectors.kafka.client_log import SILENCE
 from fenchel_connectors.kafka.connection import connect
-from fenchel_connectors.kafka.failures import explain
+from fenchel_connectors.kafka.failures import explain, passes
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +46,10 @@ class GroupOffsets:
         self.group = options.values["group_id"]
         self._consumer = connect(KafkaConsumer, options, topic)
         self._commit: Any = None
-        self._refused = False
+        self._told = 0  # since the last success: 1, that commits fail; 2, that waiting is in vain
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Send the next offset of each partition to the group, without waiting for the answer."""
-        if self._refused:
-            return
         self._commit = self._consumer.commit_async(
             {
                 TopicPartition(self.topic, number): OffsetAndMetadata(offset, "", -1)
@@ -72,14 +69,18 @@ class GroupOffsets:
             self._consumer.close(autocommit=False, timeout_ms=int(1000 * CLOSING))
 
     def _note(self, offsets: object, outcome: object) -> None:
-        """Log that a commit failed; a permission that is missing is told once."""
-        if self._refused or not isinstance(outcome, Exception):
+        """Log when commits begin to fail, when waiting does not help, and when they succeed."""
+        if not isinstance(outcome, Exception):
+            if self._told:
+                log.warning("offsets are committed to group %s again", self.group)
+            self._told = 0
             return
-        self._refused = isinstance(outcome, AuthorizationError)
-        log.warning(
-            "offsets cannot be committed to group %s%s: %s; learning goes on, because the "
-            "checkpoint holds the position, but tools show a wrong lag",
-            self.group,
-            ", and are not sent any more" if self._refused else "",
-            explain(outcome, self.options, topic=self.topic),
-        )
+        level = 1 if passes(outcome) else 2
+        if level > self._told:
+            self._told = level
+            log.warning(
+                "offsets cannot be committed to group %s: %s; learning goes on, because the "
+                "checkpoint holds the position, but tools show a wrong lag",
+                self.group,
+                explain(outcome, self.options, topic=self.topic),
+            )

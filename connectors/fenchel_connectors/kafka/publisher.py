@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from fenchel_connectors.encoding import encode
 from fenchel_connectors.kafka.client import ClientOptions
+from fenchel_connectors.kafka.client_log import SILENCE
 from fenchel_connectors.kafka.connection import connect
 
 LARGEST = 64 << 20
@@ -84,7 +86,7 @@ class Publisher:
                 # This fences the earlier producer with this id, and aborts its open transaction.
                 self._producer.init_transactions()
         except BaseException:
-            self._producer.close(timeout=CLOSING)
+            self.abandon()
             raise
 
     def publish(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -152,8 +154,22 @@ class Publisher:
         KafkaError
             The brokers refuse a record, or do not answer in time.
         """
-        self.settle(CLOSING)
+        try:
+            self.settle(CLOSING)
+        except BaseException:
+            self.abandon()
+            raise
         self._producer.close(timeout=CLOSING)
+
+    def abandon(self) -> None:
+        """End the client without waiting for the records in flight.
+
+        A client with records in flight that is left open waits for them once more when the process
+        ends, in vain, and prints a traceback.
+        """
+        with SILENCE, suppress(KafkaError):
+            self._producer._sender.force_close()  # noqa: SLF001 - there is no public way
+            self._producer.close(timeout=CLOSING)
 
 
 def _cut(letter: Mapping[str, Any]) -> dict[str, Any]:

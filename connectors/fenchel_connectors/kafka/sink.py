@@ -195,7 +195,11 @@ class KafkaSink(Sink):
             else:
                 self._look_after(position["offsets"])
         except KafkaError as error:
-            raise self._refused(error) from None
+            why = explain(error, self.client, topic=self.name)
+            raise DataError(
+                f"{self.name} must be read to learn what this run has published, and cannot be: "
+                f"{why}"
+            ) from None
 
     def close(self) -> None:
         """Wait for the records in flight and close the client; a second call does no harm.
@@ -207,11 +211,11 @@ class KafkaSink(Sink):
         """
         if self._closed:
             return
+        self._closed = True
         try:
             self._publisher.close()
         except KafkaError as error:
             raise self._refused(error) from None
-        self._closed = True
 
     @classmethod
     def resend(cls, address: str, records: Sequence[RawRecord], **options: Any) -> int:
@@ -252,12 +256,15 @@ class KafkaSink(Sink):
         self._ahead |= published
 
     def _replace_publisher(self, ends: Mapping[int, int]) -> None:
-        """Leave a producer that is stuck to itself, and go on with another one.
+        """Go on with another producer than one that is stuck.
 
         The brokers abort the transaction that the first has begun, if it has not committed it.
         """
         log.warning("%s: a transaction does not end; another producer begins it anew", self.name)
-        self._publisher = self._patience.repeat(self._open)
+        stuck, self._publisher = self._publisher, self._patience.repeat(self._open)
+        stuck.abandon()
+        # The first producer may have published to partitions that were added since.
+        self.topic = self._patience.repeat(partial(find_topic, self.name, self.client))
         self._look_after({str(number): end for number, end in ends.items()})
 
     def _refused(self, error: KafkaError) -> DataError:

@@ -131,9 +131,26 @@ class TopicFinder:
                 ) from None
             except (KafkaError, OSError) as error:
                 raise failure(
-                    error, options, topic=name, action="describe", causes=causes, kind=ConfigError
+                    error,
+                    options,
+                    topic=name,
+                    action="describe",
+                    causes=causes,
+                    at=self._advertised(),
+                    kind=ConfigError,
                 ) from None
         return Topic(name, topic.get("topic_id"), cluster_id, len(topic["partitions"]))
+
+    def _advertised(self) -> str | None:
+        """Return where the cluster sends its clients, unless the user has named those brokers.
+
+        The first broker may answer, and name addresses that this machine cannot reach.
+        """
+        cluster = self._admin._manager.cluster  # noqa: SLF001 - there is no public way
+        brokers = sorted(f"{one.host}:{one.port}" for one in cluster.brokers())
+        if not brokers or set(brokers) & set(self.options.values["bootstrap_servers"]):
+            return None
+        return f"{', '.join(brokers)}, to which {self.options.servers} sends its clients"
 
 
 def find_topic(name: str, options: ClientOptions) -> Topic:
