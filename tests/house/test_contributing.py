@@ -27,20 +27,20 @@ def guide(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Guide:
 
 @given(v=floats(-0.99, 0.99), u=floats(-50, 50))
 def test_its_activation_is_a_fenchel_pair(guide: Guide, v: float, u: float) -> None:
-    softsign = guide["SoftSign"]()
+    example = guide["Algebraic"]()
     at, value = np.array([u]), np.array([v])
-    assert softsign.inverse(softsign.phi(at)) == pytest.approx(u)
-    assert softsign.divergence(softsign.phi(at), at) == pytest.approx(0, abs=1e-9)
-    assert softsign.divergence(value, at) >= -1e-12
-    slope = (softsign.phi(at + 1e-4) - softsign.phi(at)) / 1e-4
-    assert slope <= softsign.curvature + 1e-9
+    assert example.inverse(example.phi(at)) == pytest.approx(u)
+    assert example.divergence(example.phi(at), at) == pytest.approx(0, abs=1e-9)
+    assert example.divergence(value, at) >= -1e-12
+    slope = (example.phi(at + 1e-4) - example.phi(at)) / 1e-4
+    assert slope <= example.curvature + 1e-9
 
 
 def test_a_network_learns_with_its_activation(
     guide: Guide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ACTIVATIONS, "softsign", guide["SoftSign"]())
-    network = LiftedNetwork.dense([2, 16, 2], activation="softsign", dtype="float64")
+    monkeypatch.setitem(ACTIVATIONS, "algebraic", guide["Algebraic"]())
+    network = LiftedNetwork.dense([2, 16, 2], activation="algebraic", dtype="float64")
     X = np.random.default_rng(0).normal(size=(50, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     for _ in range(30):

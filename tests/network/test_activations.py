@@ -220,7 +220,9 @@ class TestExtremes:
             v = np.full_like(u, end)
             near = np.nextafter(v, np.full_like(v, 0.5))
             assert np.isfinite(activation.primal(v)).all()
-            np.testing.assert_allclose(activation.primal(v), activation.primal(near), atol=1e-5)
+            # F is continuous there, and may fall off as a square root does.
+            step = 2 * np.sqrt(np.finfo(dtype).eps)
+            np.testing.assert_allclose(activation.primal(v), activation.primal(near), atol=step)
             assert (activation.divergence(v, u) >= -1e-3).all()
 
     def test_saturated(self, name: str, dtype: str) -> None:
