@@ -43,7 +43,7 @@ def test_a_network_learns_with_its_activation(
     network = LiftedNetwork.dense([2, 16, 2], activation="algebraic", dtype="float64")
     X = np.random.default_rng(0).normal(size=(50, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
-    for _ in range(30):
+    for _ in range(120):
         network.learn_batch(X, y)
     assert (network.predict(X).argmax(axis=1) == y).mean() > 0.95  # a linear model gets 0.4
 
