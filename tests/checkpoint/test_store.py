@@ -23,6 +23,7 @@ from river import compose, metrics, stats, utils
 
 from fenchel_stream import FenchelClassifier
 from fenchel_stream.checkpoint import CheckpointStore
+from fenchel_stream.checkpoint.manifest import FORMAT
 from fenchel_stream.errors import CheckpointError, ConfigError
 from fenchel_stream.preprocessing.pipeline import pipeline
 
@@ -222,18 +223,21 @@ class TestLoading:
         store.load({"mean": stats.Mean()})
         assert "was written by river 0.1, this is river" in caplog.text
 
-    @pytest.mark.parametrize("number", [1, 3])
+    @pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
     def test_another_format(
         self, store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("fenchel_stream.checkpoint.manifest.FORMAT", number)
             path = store.save({"mean": mean_of(1)}, {})
-        own, age = metadata.version("fenchel-stream"), "an earlier" if number == 1 else "a later"
+        own, age = (
+            metadata.version("fenchel-stream"),
+            "an earlier" if number < FORMAT else "a later",
+        )
         message = (
             f"checkpoint {path}: manifest.json: format {number}, of {age} state of fenchel-stream "
-            f"{own}, and this one reads format 2: go on with the one that wrote it, or choose "
-            "another directory to start anew"
+            f"{own}, and this one reads format {FORMAT}: go on with the one that wrote it, or "
+            "choose another directory to start anew"
         )
         for refused in (store.latest, store.verify, lambda: store.load({"mean": stats.Mean()})):
             with pytest.raises(CheckpointError) as error:
