@@ -7,7 +7,8 @@ preprocessing, validation and connectors all ask these functions, so that they a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from math import inf, nan
 from numbers import Integral, Real
@@ -24,6 +25,8 @@ CLASSES = (bool, int, float, str, Decimal, dt.date, dt.time, dt.timedelta, UUID)
 """Types of classes. A checkpoint can hold each of them, and so can the output of a run."""
 
 _HUGE_INTEGER = 2**63
+
+_NESTED = (Mapping, AbstractSet, list, tuple, np.ndarray, pl.Series)
 
 
 def is_missing(value: Any) -> bool:
@@ -156,7 +159,7 @@ def to_category(value: Any) -> str | None:
             return str(int(number))
         # As polars writes it, so that a column of one type and one of several types agree.
         return str(pl.Series([number], dtype=pl.Float64).cast(pl.String)[0])
-    return str(value) if isinstance(value, (*CLASSES, np.generic)) else None
+    return None if isinstance(value, _NESTED) else str(value)
 
 
 def to_text(value: str) -> str:

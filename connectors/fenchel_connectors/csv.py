@@ -23,6 +23,9 @@ from fenchel_connectors.positions import counts
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.streams.source import Batch, Position, Reject, Source
 
+OPEN_LINES = 20
+"""Lines at the end of a growing file that may belong to one record, whose quote is still open."""
+
 
 class CsvSource(Source):
     r"""Rows of a CSV file with a header line, every column as text.
@@ -209,8 +212,11 @@ class CsvSource(Source):
         except StopIteration:
             return None
         except csv.Error as error:
-            if lines.leaves and "end of data" in str(error) and (lines.unfinished or taken == 1):
-                lines.leave(lines.line + 1)  # the rest of the record may be being written
+            # The rest of the record may be being written. Beyond `OPEN_LINES`, the quote counts as
+            # a stray one.
+            most = OPEN_LINES if lines.unfinished else 1
+            if lines.leaves and "end of data" in str(error) and taken <= most:
+                lines.leave(lines.line + 1)
                 return None
             # After a stray quote the parser takes all lines up to the next quote, perhaps up to the
             # end of the file. So only the first line is set aside. The others are read again.

@@ -26,7 +26,8 @@ _KINDS = {
     type(None): "null",
 }
 
-_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+_LONG_INTEGER = re.compile(rb"-[0-9]{19}|[0-9]{20}")
+"""What orjson might read as a float: it holds integers from -2^63 to 2^64 - 1."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 

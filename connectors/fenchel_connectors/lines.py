@@ -66,6 +66,7 @@ class Lines:
         self.name = name
         self.leaves = is_whole is not None
         self.unfinished = False
+        self._left = 0
         self._is_whole = is_whole
         self._stream = stream
         self._pieces = iter(partial(stream.readline, LINE_LIMIT), b"")
@@ -139,16 +140,16 @@ class Lines:
             self.take(count)
 
     def leave(self, number: int) -> None:
-        """Take note that the last line, which has this number, is left for the next run."""
-        if not self.unfinished:
+        """Take note that the lines from this number on are left for the next run."""
+        if number != self._left:
             log.warning(
-                "%s:%d: the last line may be incomplete, because its line end or its closing quote "
-                "is missing; it is left for the next run (where the file is finished, set "
-                "source.options.finished = true)",
+                "%s:%d: the last record, which begins here, may be incomplete, because its line "
+                "end or its closing quote is missing; it is left for the next run (where the file "
+                "is finished, set source.options.finished = true)",
                 self.name,
                 number,
             )
-        self.unfinished = True
+        self.unfinished, self._left = True, number
 
     def _read(self, count: int) -> tuple[list[bytes], list[int]]:
         try:

@@ -16,6 +16,7 @@ from fenchel_stream.estimators.base import FenchelEstimator, label_list
 from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
 from fenchel_stream.network.losses import softmax
+from fenchel_stream.preprocessing.frames import into_frame
 from fenchel_stream.values import class_names, is_missing, to_text
 
 
@@ -122,7 +123,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         The columns are in the order of `classes`. Frames of pandas have the classes themselves as
         names, all others the names that `class_names` gives them.
         """
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         if not self.classes:
             return dataframe.to_native_frame({}, like=frame)
         probabilities = softmax(self._outputs_many(X).astype(np.float64))
@@ -138,7 +139,7 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
         A series of pyarrow cannot hold classes of several types: it holds their names, which are
         those of the columns of `predict_proba_many`.
         """
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         if not self.classes:
             return dataframe.to_native_series([None] * len(frame), name=None, like=frame)
         classes: list[Any] = list(self.classes)

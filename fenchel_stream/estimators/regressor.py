@@ -13,6 +13,7 @@ from fenchel_stream.errors import DataError
 from fenchel_stream.estimators.base import FenchelEstimator, label_list
 from fenchel_stream.estimators.exclusive import exclusive
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.preprocessing.frames import into_frame
 from fenchel_stream.preprocessing.scaling import TargetScaler
 from fenchel_stream.values import HUGE, is_missing, to_target
 
@@ -130,7 +131,7 @@ class FenchelRegressor(_FenchelRegression, base.MiniBatchRegressor):
     @exclusive
     def predict_many(self, X: Any) -> Any:
         """Return a series of predictions, in the library of `X`."""
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         values = self._values_many(X)[:, 0] if self.outputs else np.zeros(len(frame))
         return dataframe.to_native_series(values, name=None, like=frame)
 
@@ -170,7 +171,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     @exclusive
     def learn_many(self, X: Any, y: Any) -> None:
         """Learn a frame of features and one of targets as one batch; null and NaN are missing."""
-        rows = dataframe.into_frame(y).iter_rows(named=True)
+        rows = into_frame(y).iter_rows(named=True)
         self._learn_many(X, [_present(row) for row in rows])
 
     @exclusive
@@ -183,7 +184,7 @@ class FenchelMultiTargetRegressor(_FenchelRegression, base.MultiTargetRegressor)
     @exclusive
     def predict_many(self, X: Any) -> Any:
         """Return a frame of predictions, one column per target, in the library of `X`."""
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         values = self._values_many(X).T if self.outputs else ()
         return dataframe.to_native_frame(dict(zip(self.outputs, values, strict=True)), like=frame)
 

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.network.arrays import LARGEST, Array
-from fenchel_stream.preprocessing.frames import PLAIN, numbers_of
+from fenchel_stream.preprocessing.frames import PLAIN, into_frame, numbers_of
 from fenchel_stream.values import to_number
 
 
@@ -140,7 +139,7 @@ def frame_values(X: Any) -> tuple[tuple[Hashable, ...], Array]:
             values[:, j] = column.to_numpy()
     else:
         try:
-            frame = dataframe.into_frame(X)
+            frame = into_frame(X)
         except TypeError as error:
             raise DataError(
                 f"X is of type {type(X).__name__}, and must be a frame of polars, pandas or pyarrow"

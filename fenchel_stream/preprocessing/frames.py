@@ -11,6 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 from river.utils import dataframe
 
+from fenchel_stream.errors import DataError
+
 PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
 PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
 """Types of polars columns that NumPy has too."""
@@ -20,13 +22,28 @@ _PLAIN |= {nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64}
 """Types of narwhals columns that NumPy has too."""
 
 
+def into_frame(X: Any) -> nw.DataFrame[Any]:
+    """Return an eager frame of any library, wrapped by narwhals.
+
+    Raises
+    ------
+    DataError
+        Two of its columns have one name.
+    """
+    try:
+        return dataframe.into_frame(X)
+    except nw.exceptions.DuplicateError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"two columns of a frame have one name: {reason}") from None
+
+
 def as_frame(X: Any) -> Any:
     """Return a frame of polars as it is, and any other frame wrapped by narwhals.
 
     The two kinds share the methods that the transformers call. A polars frame, which the runner
     uses, is not wrapped: to wrap it takes longer than to transform it.
     """
-    return X if isinstance(X, pl.DataFrame) else dataframe.into_frame(X)
+    return X if isinstance(X, pl.DataFrame) else into_frame(X)
 
 
 def column_of(frame: nw.DataFrame[Any], name: Any) -> nw.Series[Any]:

@@ -8,11 +8,10 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 from river import base
-from river.utils import dataframe
 
 from fenchel_stream.errors import DataError
-from fenchel_stream.preprocessing.frames import column_of, replace_columns
-from fenchel_stream.values import to_category
+from fenchel_stream.preprocessing.frames import column_of, into_frame, replace_columns
+from fenchel_stream.values import is_missing, to_category
 
 
 class OneHot(base.MiniBatchTransformer):
@@ -74,13 +73,13 @@ class OneHot(base.MiniBatchTransformer):
 
     def learn_many(self, X: Any) -> None:
         """Give a column to each new category of `X`, any eager narwhals frame."""
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         self.names = self._names_beside(frame.columns)
         self._learn({c: column_of(frame, c).to_list() for c in self._present(frame)}, frame.columns)
 
     def transform_many(self, X: Any) -> Any:
         """Return `X` with its categories encoded, in the same kind of frame, as float64."""
-        frame = dataframe.into_frame(X)
+        frame = into_frame(X)
         present = self._present(frame)
         names = self._names_beside(frame.columns)
         encoded = np.zeros((len(frame), len(names)), order="F")
@@ -93,7 +92,7 @@ class OneHot(base.MiniBatchTransformer):
         return replace_columns(frame, present, names, encoded)
 
     def _place(self, column: str, value: Any) -> int:
-        category = to_category(value)
+        category = _category(column, value)
         return -1 if category is None else self.categories[column].get(category, -1)
 
     def _present(self, frame: nw.DataFrame[Any]) -> list[str]:
@@ -119,7 +118,7 @@ class OneHot(base.MiniBatchTransformer):
         for column, values in x.items():
             known = self.categories[column]
             for value in _distinct(column, _comparable(values)):
-                category = to_category(value)
+                category = _category(column, value)
                 if category is not None and category not in known:
                     known[category] = len(self.names)
                     self.names.append(_free(f"{column}_{category}", taken))
@@ -131,6 +130,14 @@ def _free(name: str, taken: Container[Any]) -> str:
     while name in taken:
         name += "'"
     return name
+
+
+def _category(column: str, value: Any) -> str | None:
+    category = to_category(value)
+    if category is None and not is_missing(value):
+        kind = type(value).__name__
+        raise DataError(f"feature {column!r} holds no categories: {kind} is a nested value")
+    return category
 
 
 def _comparable(values: Iterable[Any]) -> list[Any]:

@@ -12,10 +12,15 @@ import polars as pl
 from numpy.typing import NDArray
 from river import base
 from river.base.typing import FeatureName
-from river.utils import dataframe
 
 from fenchel_stream.errors import ConfigError, DataError
-from fenchel_stream.preprocessing.frames import PLAIN, as_frame, numbers_of, replace_columns
+from fenchel_stream.preprocessing.frames import (
+    PLAIN,
+    as_frame,
+    into_frame,
+    numbers_of,
+    replace_columns,
+)
 from fenchel_stream.preprocessing.moments import Moments, standard_units
 from fenchel_stream.values import HUGE, to_number
 
@@ -142,10 +147,10 @@ def _numbers(frame: pl.DataFrame | nw.DataFrame[Any], names: list[Any]) -> NDArr
     if names != list(frame.columns):
         frame = frame[:, [frame.columns.index(name) for name in names]]
     if isinstance(frame, pl.DataFrame) and not PLAIN.issuperset(frame.dtypes):
-        return numbers_of(dataframe.into_frame(frame), _number)
+        return numbers_of(into_frame(frame), _number)
     values = frame.to_numpy()
     if values.dtype.kind not in "biuf":
-        return numbers_of(dataframe.into_frame(frame), _number)
+        return numbers_of(into_frame(frame), _number)
     return values.astype(np.float64, copy=False)
 
 

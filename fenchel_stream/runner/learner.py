@@ -236,8 +236,10 @@ class Learner:
                 self.records,
                 extra={"records": self.records},
             )
-        self.labels.end(self.stopped)
-        if not self.stopped:
+        # At a signal or a limit, the stream may still hold records that can be learnt.
+        cut = self.stopped or (limit is not None and self.records >= limit)
+        self.labels.end(cut)
+        if not cut:
             self.willing.end()
         if unsaved:
             self._save(must=True)

@@ -88,7 +88,7 @@ def test_half_a_last_line_is_told_and_left(
     (batch,) = csv_file(path).batches(10)
     assert (batch.where, batch.rejects) == (["a.csv:2"], [])
     (message,) = caplog.messages
-    assert message.startswith("a.csv:3: the last line may be incomplete, because its line end")
+    assert message.startswith("a.csv:3: the last record, which begins here, may be incomplete")
     assert "source.options.finished = true" in message
     assert read(csv_file(path), 10, batch.position) == []
 
@@ -130,6 +130,14 @@ def test_an_open_quote_waits_with_the_lines_that_it_spans(tmp_path: Path) -> Non
         ["a.csv:2", "a.csv:4"],
         ["a.csv:3"],
     )
+
+
+def test_a_stray_quote_before_half_a_line_costs_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,y\n1,u\n2,"u\n' + "3,v\n" * 300 + "7,u")
+    (batch,) = csv_file(path).batches(400)
+    assert len(batch.where) == 301
+    assert [one.where for one in batch.rejects] == ["a.csv:3"]
 
 
 def test_half_a_header(tmp_path: Path) -> None:

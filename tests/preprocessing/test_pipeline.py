@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from river import linear_model, preprocessing
 from river.checks import yield_checks
 
+from fenchel_stream import FenchelClassifier
 from fenchel_stream.errors import ConfigError, DataError
 from fenchel_stream.preprocessing import OneHot, Standardize, pipeline
 
@@ -310,3 +311,41 @@ class TestPipeline:
     def test_a_feature_is_either_scaled_or_a_category(self) -> None:
         with pytest.raises(ConfigError, match="month: a feature cannot be in both"):
             pipeline(linear_model.LinearRegression(), scale=["month"], one_hot=["month"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.cut([1.0, 5.0, 9.0], [0, 4, 8, 12]),
+        pd.period_range("2024-01", periods=3, freq="M"),
+        [1 + 2j, 2j, 0j],
+        [b"x", b"y", b"z"],
+    ],
+    ids=["interval", "period", "complex", "bytes"],
+)
+def test_any_value_that_is_not_nested_is_a_category(column: Any) -> None:
+    frame = pd.DataFrame({"c": pd.Series(column, dtype=object)})
+    encoder = OneHot(("c",))
+    encoder.learn_many(frame)
+    assert encoder.transform_many(frame).to_numpy().tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize("value", [(1, 2), [1], {"a": 1}])
+def test_a_nested_value_is_no_category(value: Any) -> None:
+    with pytest.raises(DataError, match="feature 'c' holds no categories"):
+        OneHot(("c",)).learn_one({"c": value})
+
+
+@pytest.mark.parametrize("learner", [OneHot(("a",)), Standardize(), FenchelClassifier()])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(np.ones((3, 2)), columns=["a", "a"]),
+        pa.table([[1.0] * 3, [2.0] * 3], names=["a", "a"]),
+    ],
+    ids=["pandas", "pyarrow"],
+)
+def test_two_columns_of_one_name(learner: Any, frame: Any) -> None:
+    arguments = (frame, [0, 1, 0]) if isinstance(learner, FenchelClassifier) else (frame,)
+    with pytest.raises(DataError, match="two columns of a frame have one name"):
+        learner.learn_many(*arguments)

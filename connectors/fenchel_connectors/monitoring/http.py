@@ -130,12 +130,12 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
-            crowded = len(self._clients) >= CONNECTIONS
-            if not crowded:
-                self._clients[request] = time.monotonic() + PATIENCE
-        if crowded:
-            request.close()
-            return
+            if len(self._clients) >= CONNECTIONS:
+                # The oldest has had the most time. Those who ask and go are never shut out.
+                oldest = next(iter(self._clients))
+                del self._clients[oldest]
+                self._hang_up(oldest)
+            self._clients[request] = time.monotonic() + PATIENCE
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
