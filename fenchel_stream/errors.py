@@ -45,3 +45,17 @@ class CheckpointError(FenchelStreamError):
     """A checkpoint is damaged, belongs to another model or source, or cannot be written."""
 
     exit_code = 4
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether a library in Rust has given up. Such an error is no `Exception` in Python.
+
+    Each library has a class of its own for it, without a public name.
+
+    Examples
+    --------
+    >>> from fenchel_stream.errors import is_panic
+    >>> is_panic(ValueError())
+    False
+    """
+    return type(error).__name__ == "PanicException"

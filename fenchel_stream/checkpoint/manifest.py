@@ -21,7 +21,7 @@ import msgspec
 from fenchel_stream.checkpoint.disk import open_regular, read, write
 from fenchel_stream.errors import CheckpointError
 
-FORMAT = 3
+FORMAT = 4
 """The number of the format. It grows whenever an older version could not read the files."""
 
 NAME = "manifest.json"

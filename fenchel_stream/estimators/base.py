@@ -18,6 +18,7 @@ from fenchel_stream.estimators.ensemble import Ensemble
 from fenchel_stream.estimators.exclusive import Exclusive
 from fenchel_stream.estimators.schema import Schema, frame_values, row_values
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.form import require
 from fenchel_stream.network.report import StepReport
 from fenchel_stream.preprocessing.scaling import FeatureScaler
 
@@ -128,6 +129,27 @@ class FenchelEstimator(Exclusive):
     def _state(self) -> dict[str, Any]:
         # The report keeps the last batch in memory, and is no part of what the model has learnt.
         return {**super()._state(), "report": None}
+
+    def check_restored(self) -> None:
+        """Make sure that all parts have as many features and outputs as the networks.
+
+        Raises
+        ------
+        CheckpointError
+            They have not, in a state that a checkpoint brought.
+        """
+        features, outputs = self.ensemble.n_inputs, self.ensemble.n_outputs
+        require(self.dtype == self.ensemble.networks[0].dtype, "dtype")
+        require(len(self.schema.columns) == features, "schema")
+        require(len(self.scaler.moments.mean) == features, "scaler")
+        require(self._n_outputs() == outputs, "outputs")
+        require(type(self._gathered) is list and len(self._gathered) < self.batch_size, "rows")
+        for x, _ in self._gathered:
+            row_values(x)
+
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Return the number of outputs that are known, -1 if what is known contradicts itself."""
 
     @abstractmethod
     def _targets(self, y: list[Any]) -> Array:

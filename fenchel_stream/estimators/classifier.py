@@ -152,6 +152,10 @@ class FenchelClassifier(FenchelEstimator, base.MiniBatchClassifier):
             return pl.Series(labels, dtype=pl.Object)
         return dataframe.to_native_series(labels, name=None, like=frame)
 
+    def _n_outputs(self) -> int:
+        count = len(self.classes)
+        return count if list(self.classes.values()) == list(range(count)) else -1
+
     def _targets(self, y: list[Any]) -> Array:
         new = [label for label in dict.fromkeys(y) if label not in self.classes]
         if new:

@@ -20,6 +20,7 @@ from fenchel_stream.errors import ConfigError
 from fenchel_stream.network.arrays import Array, as_array, stacked
 from fenchel_stream.network.experts.averages import sample
 from fenchel_stream.network.experts.shares import Experts
+from fenchel_stream.network.form import check_experts, require
 from fenchel_stream.network.lifted_network import LiftedNetwork
 from fenchel_stream.network.report import StepReport
 
@@ -85,6 +86,15 @@ class Ensemble(Experts):
             for values, (x, w) in zip(tunable, INNER, strict=False)
         ]
         super().__init__(len(self.networks), like=self.networks[0].weights[-1])
+
+    def check_restored(self) -> None:
+        """Make sure that the networks fit each other, in a state that a checkpoint brought."""
+        networks = self.networks
+        require(type(networks) is list and 0 < len(networks) <= len(LAM), "networks")
+        require(all(type(network) is LiftedNetwork for network in networks), "networks")
+        forms = {(net.dtype, net.n_inputs, net.n_outputs) for net in networks}
+        require(len(forms) == 1, "networks")
+        check_experts(self, len(networks), networks[0].dtype, "ensemble")
 
     def configure(
         self,

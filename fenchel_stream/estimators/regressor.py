@@ -27,6 +27,11 @@ class _FenchelRegression(FenchelEstimator):
         self.outputs: list[Hashable] = []
         self.target_scaler = TargetScaler()
 
+    def _n_outputs(self) -> int:
+        count = len(set(self.outputs))
+        moments = self.target_scaler.moments
+        return count if count == len(self.outputs) == len(moments.mean) else -1
+
     def _targets(self, y: list[dict[Hashable, float]]) -> Array:
         """Return scaled targets, NaN where one is missing."""
         names = dict.fromkeys(name for row in y for name in row)

@@ -18,6 +18,7 @@ import polars as pl
 
 from fenchel_stream.errors import DataError
 from fenchel_stream.network.arrays import LARGEST, Array
+from fenchel_stream.network.form import require
 from fenchel_stream.preprocessing.frames import PLAIN, into_frame, numbers_of
 from fenchel_stream.values import to_number
 
@@ -49,6 +50,16 @@ class Schema:
         self.names: tuple[Hashable, ...] = ()
         self.places: list[int] = []
         self.order: Array | None = None
+
+    def check_restored(self) -> None:
+        """Make sure that the columns are 0, 1, 2, ..., in a state that a checkpoint brought."""
+        columns = self.columns
+        require(list(columns.values()) == list(range(len(columns))), "schema.columns")
+        places = [columns.get(name) for name in self.names]
+        require(self.places == places and None not in places, "schema.places")
+        if self.order is not None:
+            require(np.array_equal(self.order, np.argsort(self.places)), "schema.order")
+            require(self.order.dtype.kind == "i", "schema.order")
 
     def extend(self, names: tuple[Hashable, ...]) -> list[Hashable]:
         """Give a column to each of `names` that has none, and return those names."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from fenchel_stream.errors import CheckpointError
 from fenchel_stream.evaluation.batch_model import Predictions, rows_of
 from fenchel_stream.state.frames import freeze_frame, thaw_frame
 
@@ -41,6 +42,22 @@ class DelayedRows:
         batches = deque((_freeze(X), _freeze(y), *others) for X, y, *others in self.batches)
         return {"batches": batches, "rows": self.rows}
 
+    def check_restored(self) -> None:
+        """Turn the plain data of a checkpoint into frames, and make sure that they fit.
+
+        Raises
+        ------
+        CheckpointError
+            They differ in length.
+        """
+        self.batches = deque((_thaw(X), _thaw(y), *others) for X, y, *others in self.batches)
+        lengths = [
+            {len(X), len(y), len(known), len(where) or len(known)}
+            for X, y, known, where in self.batches
+        ]
+        if any(len(one) > 1 for one in lengths) or sum(map(sum, lengths)) != self.rows:
+            raise CheckpointError("features, targets and predictions that wait differ in number")
+
     def put(self, X: Any, y: Any, predictions: Predictions, where: Sequence[str] = ()) -> None:
         """Append a batch of features, targets, predictions and places."""
         self.batches.append((X, y, predictions, where))
@@ -50,7 +67,6 @@ class DelayedRows:
         """Remove and yield the first `count` rows. Rows of two batches are not joined."""
         while count > 0 and self.batches:
             X, y, predictions, where = self.batches.popleft()
-            X, y = _thaw(X), _thaw(y)
             if len(predictions) > count:
                 rest = rows_of(X, count, None), rows_of(y, count, None)
                 self.batches.appendleft((*rest, predictions[count:], where[count:]))
@@ -68,9 +84,6 @@ def _freeze(data: Any) -> Any:
 
 
 def _thaw(data: Any) -> Any:
-    # A restored queue holds its batches as plain data until they are taken.
-    if not isinstance(data, tuple):
-        return data
     kind, plain = data
     frame = thaw_frame(plain)
     return frame.to_series() if kind == "series" else frame

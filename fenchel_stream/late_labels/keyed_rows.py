@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fenchel_stream.errors import CheckpointError
 from fenchel_stream.state.frames import freeze_frame, thaw_frame
 
 SLACK = 1024
@@ -51,12 +52,19 @@ class KeyedRows:
     def __getstate__(self) -> dict[str, Any]:
         return {"_stored": freeze_frame(self._remaining())}
 
-    def __getattr__(self, name: str) -> Any:
-        # A restored object holds only the plain frame until an attribute is used.
-        if "_stored" not in vars(self):
-            raise AttributeError(name)
-        self._restart(thaw_frame(vars(self).pop("_stored")))
-        return getattr(self, name)
+    def check_restored(self) -> None:
+        """Turn the plain frame of a checkpoint into rows, and make sure that they have keys.
+
+        Raises
+        ------
+        CheckpointError
+            A column is missing, or a key is missing or is there twice.
+        """
+        rows = thaw_frame(vars(self).pop("_stored"))
+        types = {name: rows.schema.get(name) for name in KEY_AND_TIME}
+        if types != KEY_AND_TIME or not rows["key"].is_unique().all() or rows["key"].has_nulls():
+            raise CheckpointError("rows that wait for labels need a key each and a time")
+        self._restart(rows)
 
     def has(self, keys: pl.Series) -> pl.Series:
         """Return which of the keys have a row."""

@@ -16,6 +16,7 @@ from fenchel_stream.network.batch import checked_batch, checked_inputs
 from fenchel_stream.network.experts.averages import Averages, rescaled
 from fenchel_stream.network.experts.gamma_mixture import GammaMixture
 from fenchel_stream.network.fit import FitReport, fit
+from fenchel_stream.network.form import check_network, require
 from fenchel_stream.network.layers import Dense, Layer, LinearMap, Shape, chained, lenet5
 from fenchel_stream.network.lifted_prediction import lifted_outputs
 from fenchel_stream.network.problem import Problem
@@ -175,6 +176,11 @@ class LiftedNetwork:
     def __getstate__(self) -> dict[str, Any]:
         # The compiled step is derived from the problem, and is created again at its next use.
         return {name: value for name, value in self.__dict__.items() if name != "row_descent"}
+
+    def check_restored(self) -> None:
+        """Make sure that compiled loops may use this state, which a checkpoint brought."""
+        require("row_descent" not in vars(self), "the compiled step")
+        check_network(self)
 
     def configure(
         self,

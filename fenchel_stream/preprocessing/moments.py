@@ -8,6 +8,7 @@ import numpy as np
 
 from fenchel_stream.network import compiled
 from fenchel_stream.network.arrays import Array
+from fenchel_stream.network.form import check_array, require
 
 
 class Moments:
@@ -57,6 +58,14 @@ class Moments:
     @property
     def _state(self) -> tuple[Array, ...]:
         return self.count, self.mean, self.squares, self.seen, self.spread
+
+    def check_restored(self) -> None:
+        """Make sure that compiled loops may use this state, which a checkpoint brought."""
+        columns = np.shape(self.count)
+        for name in ("count", "mean", "squares", "seen", "spread"):
+            check_array(getattr(self, name), columns[:1], "float64", f"moments.{name}")
+        require(type(self.horizon) in (int, float) and self.horizon >= 1, "moments.horizon")
+        require(type(self.bound) in (int, float) and self.bound > 0, "moments.bound")
 
     def grow(self, columns: int) -> None:
         """Append `columns` without any value yet."""

@@ -14,6 +14,7 @@ from river import base
 from river.base.typing import FeatureName
 
 from fenchel_stream.errors import ConfigError, DataError
+from fenchel_stream.network.form import require
 from fenchel_stream.preprocessing.frames import (
     PLAIN,
     as_frame,
@@ -81,6 +82,10 @@ class Standardize(base.MiniBatchTransformer):
         self.skip = skip
         self.index: dict[FeatureName, int] = {}
         self.moments = Moments()
+
+    def check_restored(self) -> None:
+        """Make sure that compiled loops may use this state, which a checkpoint brought."""
+        require(list(self.index.values()) == list(range(len(self.moments.mean))), "index")
 
     def learn_one(self, x: Mapping[Any, Any]) -> None:
         """Update the means and variances with one row."""

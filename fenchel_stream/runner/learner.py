@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from fenchel_stream.errors import CheckpointError, DataError
+from fenchel_stream.errors import CheckpointError, DataError, FenchelStreamError, is_panic
 from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.prequential import Step
@@ -170,7 +170,9 @@ class Learner:
         self.rejects.sink = self.outputs.sinks.get("rejects")
         resources.callback(self.rejects.close)
         marks = self._resume()
-        self._plot(self._outcome())  # a plot that cannot be drawn must fail now, not after hours
+        with self._using_state():
+            outcome = self._outcome()
+        self._plot(outcome)  # a plot that cannot be drawn must fail now, not after hours
         if marks is None:
             self.outputs.clear(self.checkpoints.first_marks())
         if marks is None or not self.outputs.go_back(marks) or self.checkpoints.own() is None:
@@ -219,7 +221,8 @@ class Learner:
             if not batch.records:
                 self._idle(batch.position)
                 continue
-            self._learn(batch)
+            with self._using_state():
+                self._learn(batch)
             unsaved += 1
             self.seconds = time.perf_counter() - start
             bar.set_postfix_str(str(self.test.scores), refresh=False)
@@ -243,6 +246,33 @@ class Learner:
             self.willing.end()
         if unsaved:
             self._save(must=True)
+
+    @contextmanager
+    def _using_state(self) -> Iterator[None]:
+        """Name what fails while the state is used: a state that was restored shows here if it works.
+
+        Raises
+        ------
+        CheckpointError
+            Something that is no error of ours failed before the first batch after a restore was
+            learnt.
+        DataError
+            A library in Rust has given up, which would pass whoever waits for an `Exception`.
+        """
+        try:
+            yield
+        except (FenchelStreamError, OSError, MemoryError):
+            raise
+        except BaseException as error:
+            panic = is_panic(error)
+            if self.records == self.first > 0 and (panic or isinstance(error, Exception)):
+                raise CheckpointError(
+                    f"the state that was restored does not work: {type(error).__name__}: {error}: "
+                    "choose another checkpoint or another directory"
+                ) from error
+            if panic:
+                raise DataError(f"a part of the model has given up: {error}") from error
+            raise
 
     def _turn(self) -> None:
         self.monitor.turn(self.labels.source.waits, self.labels.source.outage_seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, is_panic
 from fenchel_stream.state.arrays import Arrays, data_of, refuse_shared
 from fenchel_stream.state.callables import Callables
 from fenchel_stream.state.classes import ALLOWED, find_class
@@ -113,7 +113,9 @@ def restore(
         restored = Restorer(KINDS, tree["nodes"], arrays, find).run(tree["root"], fresh)
     except CheckpointError:
         raise
-    except Exception as error:  # what a file says may be wrong in any way
+    except BaseException as error:  # what a file says may be wrong in any way
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         raise CheckpointError(f"the stored state does not fit this {name}: {error!r}") from error
     if fresh is not None and type(restored) is not type(fresh):
         raise CheckpointError(

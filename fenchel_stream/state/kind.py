@@ -72,8 +72,9 @@ class Restoring(Protocol):
 class Kind(ABC):
     """Objects that are stored alike, each as one node.
 
-    Restoring has three steps: `start` every node from the root on, so that objects can refer to
-    each other in circles; `build` those that had to wait for their parts; `finish` all of them.
+    Restoring has four steps: `start` every node from the root on, so that objects can refer to
+    each other in circles; `build` those that had to wait for their parts; `finish` all of them;
+    `check` all of them.
     """
 
     tag: str
@@ -108,3 +109,12 @@ class Kind(ABC):
 
     def finish(self, node: Node, at: Counterpart, obj: Any, restoring: Restoring) -> None:  # noqa: B027
         """Give `obj` its parts."""
+
+    def check(self, obj: Any) -> None:  # noqa: B027
+        """Make sure that `obj` works, now that all is restored.
+
+        Raises
+        ------
+        CheckpointError
+            It would not.
+        """

@@ -16,16 +16,21 @@ from fenchel_stream.state.classes import (
     attributes,
     class_name,
     container_of,
+    is_within,
     keeps_all_in_attributes,
     set_attributes,
 )
 from fenchel_stream.state.kind import FACTORY, LATER, Counterpart, Kind, Node, Packing, Restoring
 
+OWN = ("fenchel_stream",)
+"""The package whose classes always have the same attributes, and may check what they are given."""
+
 
 class Objects(Kind):
     """Instances of the standard containers and of classes of the allowed packages.
 
-    A class may say what belongs to its state by a ``__getstate__`` that returns a dict.
+    A class may say what belongs to its state by a ``__getstate__`` that returns a dict, and whether
+    a restored state makes sense by a method ``check_restored`` that raises a `CheckpointError`.
     """
 
     tag = "object"
@@ -39,8 +44,7 @@ class Objects(Kind):
     def pack(self, obj: Any, path: str, packing: Packing) -> Node:
         cls: Any = type(obj)
         node: Node = {"class": class_name(cls, packing.allow)}
-        state = obj.__getstate__() if _has_getstate(cls) else attributes(obj)
-        if state:
+        if state := _state_of(obj):
             node["attributes"] = {
                 name: _own_function(obj, value)
                 or packing.link(value, f"{path}.{name}" if path else name)
@@ -107,6 +111,8 @@ class Objects(Kind):
         if at.device is not None and is_device(state.get("device")):
             state["device"] = type(state["device"])(at.device)
         cls: Any = type(obj)
+        if obj is at.fresh and is_within(cls.__module__, OWN):
+            _check_attributes(obj, state)
         if state or STANDARD.get(cls.__name__) is not cls:
             set_attributes(obj, state)
         container: Any = container_of(cls)
@@ -128,10 +134,35 @@ class Objects(Kind):
             ):
                 obj.default_factory = restoring.value(node["factory"])
 
+    def check(self, obj: Any) -> None:
+        cls: Any = type(obj)
+        if is_within(cls.__module__, OWN) and hasattr(cls, "check_restored"):
+            obj.check_restored()
+
 
 def is_own_function(packed: Any) -> bool:
     """Say whether an attribute is stored as a function of the object's own class."""
     return isinstance(packed, dict) and packed.keys() <= {"method", "function"}
+
+
+def _state_of(obj: Any) -> dict[str, Any]:
+    state = obj.__getstate__() if _has_getstate(type(obj)) else attributes(obj)
+    return dict(state)
+
+
+def _check_attributes(fresh: Any, state: dict[str, Any]) -> None:
+    """Compare a stored object of ours with the fresh one: the same names, the same containers."""
+    own = _state_of(fresh)
+    for name in sorted(own.keys() ^ state.keys()):
+        which = "without" if name in own else "with"
+        raise CheckpointError(f"a {type(fresh).__qualname__} {which} an attribute {name!r}")
+    for name, value in own.items():
+        cls = type(value)
+        if container_of(cls) is not object and type(state[name]) is not cls:
+            raise CheckpointError(
+                f"{type(fresh).__qualname__}.{name} was a {type(state[name]).__qualname__}, not a "
+                f"{cls.__qualname__}"
+            )
 
 
 def _has_getstate(cls: Any) -> bool:

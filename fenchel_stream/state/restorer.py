@@ -59,6 +59,8 @@ class Restorer:
                 obj = self._made[number]
                 if kind.hashes(obj) is hashes:
                     kind.finish(node, self._at[number], obj, self)
+        for number in numbers:
+            self._kind(number)[0].check(self._made[number])
         return self.value(root)
 
     def value(self, packed: Any) -> Any:

@@ -6,12 +6,15 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, is_panic
 from fenchel_stream.state.classes import class_name
 from fenchel_stream.state.kind import FACTORY, Counterpart, Kind, Node, Packing, Restoring
 
-_LONGEST_WINDOW = 10**8
+_SHORT, _MOST_TRIED = 1000, 10_000
 _RUST = "river._river_rust."
+_BINARY = ("RsRollingROCAUC", "RsRollingPRAUC")
+"""Classes that take a label beside each value."""
+
 _VECTOR = f"{_RUST}vectordict:VectorDict"
 
 
@@ -40,19 +43,52 @@ class RustObjects(Kind):
 
     def start(self, node: Node, at: Counterpart, restoring: Restoring) -> Any:
         cls: Any = _rust_class(node, restoring)
-        obj = restoring.claim(at.fresh, cls)
+        new = [restoring.value(value) for value in node["new"]]
+        state = b64decode(node["state"], validate=True)
         try:
-            if obj is None:
-                new = [restoring.value(value) for value in node["new"]]
-                if any(value > _LONGEST_WINDOW for value in new):  # Rust would end the process
-                    raise CheckpointError(f"{cls.__name__} cannot be made of {new}")
-                obj = cls.__new__(cls, *new)
-            obj.__setstate__(b64decode(node["state"]))
+            _try_out(cls, new, state)
+            obj = restoring.claim(at.fresh, cls) or _empty(cls, new)
+            obj.__setstate__(state)
+            made_with = obj.__getnewargs__() if hasattr(obj, "__getnewargs__") else ()
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # Rust's, which is no Exception
+            if not is_panic(error):
                 raise
             raise CheckpointError(f"{cls.__name__} cannot have such a state: {error}") from error
+        if repr(list(made_with)) != repr(new):
+            raise CheckpointError(f"{cls.__name__} was made with {made_with}, and not {new}")
         return obj
+
+
+def _empty(cls: Any, new: list[Any]) -> Any:
+    # A state replaces all of it. A long window would be reserved, and end the process.
+    return cls.__new__(cls, *[min(value, _SHORT) if type(value) is int else value for value in new])
+
+
+def _try_out(cls: Any, new: list[Any], state: bytes) -> None:
+    """Use a copy as often as it may take until all that the state holds has been used.
+
+    A state that contradicts itself panics only then.
+    """
+    copy = _empty(cls, new)
+    without_value = _panics(copy.get) if hasattr(cls, "get") else True
+    copy.__setstate__(state)
+    if not without_value:
+        copy.get()
+    row = (1, 0.5) if cls.__name__ in _BINARY else (0.5,)
+    for _ in range(min(len(state) // 8 + 10, _MOST_TRIED)):
+        copy.update(*row)
+    if hasattr(cls, "get"):
+        copy.get()
+
+
+def _panics(method: Any) -> bool:
+    try:
+        method()
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        return True
+    return False
 
 
 class VectorDicts(Kind):
