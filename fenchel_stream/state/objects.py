@@ -157,7 +157,7 @@ def _check_attributes(fresh: Any, state: dict[str, Any]) -> None:
         which = "without" if name in own else "with"
         raise CheckpointError(f"a {type(fresh).__qualname__} {which} an attribute {name!r}")
     for name, value in own.items():
-        cls = type(value)
+        cls: Any = type(value)
         if container_of(cls) is not object and type(state[name]) is not cls:
             raise CheckpointError(
                 f"{type(fresh).__qualname__}.{name} was a {type(state[name]).__qualname__}, not a "
