@@ -109,7 +109,11 @@ class Crafter:
             other = self.random.randrange(len(nodes))
             nodes[number], nodes[other] = nodes[other], nodes[number]
             return f"nodes {number} and {other} swapped"
-        if isinstance(nodes[number], dict) and nodes[number].get("kind") == "rust" and self.random.random() < 0.8:
+        if (
+            isinstance(nodes[number], dict)
+            and nodes[number].get("kind") == "rust"
+            and self.random.random() < 0.8
+        ):
             if isinstance(nodes[number].get("state"), str):
                 state = bytearray(b64decode(nodes[number]["state"]))
                 self._bytes(state)

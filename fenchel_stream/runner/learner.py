@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from fenchel_stream.errors import CheckpointError, DataError, FenchelStreamError, is_panic
+from fenchel_stream.errors import CheckpointError, DataError
 from fenchel_stream.estimators.base import FenchelEstimator
 from fenchel_stream.evaluation.curve import Curve
 from fenchel_stream.evaluation.prequential import Step
@@ -38,7 +38,7 @@ from fenchel_stream.runner.files import check_files
 from fenchel_stream.runner.monitor import Monitor, NullMonitor
 from fenchel_stream.runner.outputs import Marks, prediction_records
 from fenchel_stream.runner.progress import ProgressBar, progress_bar
-from fenchel_stream.runner.resume import RunCheckpoints
+from fenchel_stream.runner.resume import RunCheckpoints, using_state
 from fenchel_stream.runner.signals import StopSignals
 from fenchel_stream.streams.source import Batch, Position, Reject
 from fenchel_stream.validation.doubt import FirstRecords
@@ -133,8 +133,10 @@ class Learner:
             bar = progress_bar(total, self.records, show=self.config.run.progress)
             resources.enter_context(bar)
             resources.enter_context(logging_redirect_tqdm())
-            reading = self.labels.source.reading(self.config.run.batch_size, self.position)
-            self._follow(resources.enter_context(reading), bar)
+            with self._using_state():
+                reading = self.labels.source.reading(self.config.run.batch_size, self.position)
+                batches = resources.enter_context(reading)
+            self._follow(batches, bar)
         outcome = self._outcome()
         self._plot(outcome)
         return outcome
@@ -175,7 +177,9 @@ class Learner:
         self._plot(outcome)  # a plot that cannot be drawn must fail now, not after hours
         if marks is None:
             self.outputs.clear(self.checkpoints.first_marks())
-        if marks is None or not self.outputs.go_back(marks) or self.checkpoints.own() is None:
+        with self._using_state():
+            whole = marks is not None and self.outputs.go_back(marks)
+        if not whole or self.checkpoints.own() is None:
             # A state that cannot be stored must fail now too. The checkpoint also keeps where a new
             # output began, because a run that resumes after a crash needs it.
             self._save(must=True)
@@ -215,7 +219,8 @@ class Learner:
         unsaved = 0  # batches after the last checkpoint
         while limit is None or self.records < limit:
             self._turn()
-            batch = self.signals.next(batches, interrupt=not self.labels.source.live)
+            with self._using_state():
+                batch = self.signals.next(batches, interrupt=not self.labels.source.live)
             if batch is None:
                 break
             if not batch.records:
@@ -247,32 +252,8 @@ class Learner:
         if unsaved:
             self._save(must=True)
 
-    @contextmanager
-    def _using_state(self) -> Iterator[None]:
-        """Name what fails while the state is used: a state that was restored shows here if it works.
-
-        Raises
-        ------
-        CheckpointError
-            Something that is no error of ours failed before the first batch after a restore was
-            learnt.
-        DataError
-            A library in Rust has given up, which would pass whoever waits for an `Exception`.
-        """
-        try:
-            yield
-        except (FenchelStreamError, OSError, MemoryError):
-            raise
-        except BaseException as error:
-            panic = is_panic(error)
-            if self.records == self.first > 0 and (panic or isinstance(error, Exception)):
-                raise CheckpointError(
-                    f"the state that was restored does not work: {type(error).__name__}: {error}: "
-                    "choose another checkpoint or another directory"
-                ) from error
-            if panic:
-                raise DataError(f"a part of the model has given up: {error}") from error
-            raise
+    def _using_state(self) -> AbstractContextManager[None]:
+        return using_state(untried=self.records == self.first > 0)
 
     def _turn(self) -> None:
         self.monitor.turn(self.labels.source.waits, self.labels.source.outage_seconds)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self, TypedDict
 
 import msgspec
 
 from fenchel_stream.checkpoint import CheckpointInfo, CheckpointStore
-from fenchel_stream.errors import CheckpointError
+from fenchel_stream.errors import CheckpointError, DataError, FenchelStreamError, is_panic
 from fenchel_stream.runner.config import Config, difference
 from fenchel_stream.runner.outputs import Marks
 from fenchel_stream.streams.source import Position
@@ -22,17 +23,24 @@ log = logging.getLogger(__name__)
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
+class _Mark(TypedDict):
+    """What is in an output at a checkpoint."""
+
+    url: str
+    position: dict[str, Any] | None
+
+
 class _Meta(TypedDict, total=False):
     """What a run stores beside its state, as far as the next run relies on it."""
 
-    identity: dict[str, Any]
+    identity: dict[str, dict[str, Any]]
     writer: str
     records: _Count
     accepted: _Count
     rejected: dict[str, _Count]
     seconds: float
-    position: Any
-    outputs: dict[str, Any]
+    position: dict[str, Any] | None
+    outputs: dict[str, _Mark]
 
 
 _NEEDED = ("records", "accepted", "seconds", "position", "outputs")
@@ -208,6 +216,48 @@ class RunCheckpoints:
         if newest is not None:
             _check(newest)
         return newest
+
+
+@contextmanager
+def using_state(untried: bool) -> Iterator[None]:
+    """Name what fails while the state of a run is used.
+
+    Parameters
+    ----------
+    untried
+        Whether the state was restored and no batch has been learnt since: it shows here whether
+        the state works.
+
+    Raises
+    ------
+    CheckpointError
+        The state is untried, and something failed that is no error of ours.
+    DataError
+        A library in Rust has given up, which would pass whoever waits for an `Exception`.
+
+    Examples
+    --------
+    >>> from fenchel_stream.runner.resume import using_state
+    >>> with using_state(untried=True):
+    ...     {}["weights"]
+    Traceback (most recent call last):
+    fenchel_stream.errors.CheckpointError: the state that was restored does not work: KeyError:
+    'weights': choose another checkpoint, or another directory to start anew
+    """
+    try:
+        yield
+    except (FenchelStreamError, OSError, MemoryError):
+        raise
+    except BaseException as error:
+        panic = is_panic(error)
+        if untried and (panic or isinstance(error, Exception)):
+            raise CheckpointError(
+                f"the state that was restored does not work: {type(error).__name__}: {error}: "
+                "choose another checkpoint, or another directory to start anew"
+            ) from error
+        if panic:
+            raise DataError(f"a part of the model has given up: {error}") from error
+        raise
 
 
 def _check(info: CheckpointInfo) -> None:
