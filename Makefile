@@ -51,7 +51,7 @@ docs: $(DEV)  ## build the documentation under build/docs; a warning or a broken
 
 check: lint test docs  ## run all that must pass before a change lands
 
-chaos: $(DEV)  ## kill, starve and damage runs for over half an hour; resumable, writes a report
+chaos: $(DEV)  ## kill, starve and damage runs for hours; resumable, writes a report
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 suite: $(DEV)  ## compare models on many streams overnight; resumable

@@ -18,11 +18,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.chaos import bad, damage, disks, groups, kills, outages, saving, slow, stale, steps
+from tests.chaos import bad, damage, disks, fuzz, groups, kills, outages, saving, slow, stale, steps
 from tests.chaos.part import Part, do
 from tests.chaos.report import report
 
-MODULES = (kills, steps, bad, outages, groups, stale, slow, disks, saving, damage)
+MODULES = (kills, steps, bad, outages, groups, stale, slow, disks, saving, damage, fuzz)
 REPORT = Path(__file__).with_name("REPORT.md")
 
 ENVIRONMENT = {
