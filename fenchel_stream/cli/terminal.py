@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from contextlib import suppress
@@ -34,3 +35,16 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         with suppress(AttributeError):  # a stream that a caller has put in its place
             getattr(sys, name).reconfigure(errors="backslashreplace")
+    atexit.register(_give_up_messages)
+
+
+def _give_up_messages() -> None:
+    """Drop messages that standard error did not take: Python would exit with 120 for them."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stderr.fileno())
+        os.close(null)
+    except ValueError:
+        pass  # it is closed

@@ -197,7 +197,8 @@ class TestPermissions:
                 time.sleep(0.1)
                 commits += 1
                 allow(caplog.text.count("cannot be committed") and commits)
-        assert caplog.text.count(f"offsets cannot be committed to group {topic}: Kafka") == 1
+        # Once when it begins, and once more if it lasts.
+        assert caplog.text.count(f"offsets cannot be committed to group {topic}: Kafka") in {1, 2}
 
 
 class TestTopicsThatChange:

@@ -46,7 +46,7 @@ def test_rows_are_those_of_json(server: RegistryServer, form: JsonSchemaFormat) 
         (b'{"a": 1', "malformed", ""),
         (b'{"a": NaN}', "non_finite", ""),
         (b'{"a": 1, "a": 2}', "duplicate_keys", "twice"),
-        (b"[1]", "non_object", "list"),
+        (b"[1]", "non_object", "an array"),
         (b'{"b": "\xff"}', "invalid_utf8", ""),
         (b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", "too_deep", ""),
         (b"", "malformed", ""),
