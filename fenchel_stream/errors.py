@@ -5,6 +5,9 @@ Read this module to learn which error a fault raises, and with which code the co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fenchel_stream.display import printable
 
 
@@ -59,3 +62,20 @@ def is_panic(error: BaseException) -> bool:
     False
     """
     return type(error).__name__ == "PanicException"
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Let a model or a metric that gives up in Rust raise an error as any other does.
+
+    Raises
+    ------
+    DataError
+        A library in Rust has given up.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise DataError(f"a compiled part has given up: {error}") from error

@@ -11,7 +11,7 @@ import polars as pl
 from river import base, compose
 from river.utils import dataframe
 
-from fenchel_stream.errors import ConfigError
+from fenchel_stream.errors import ConfigError, panics_as_errors
 from fenchel_stream.evaluation.refusals import FATAL, refused_rows
 from fenchel_stream.values import class_names
 
@@ -89,6 +89,7 @@ class BatchModel:
             last = last[-1]
         return last
 
+    @panics_as_errors()
     def predict(self, X: Any, like: Any = "") -> Predictions:
         """Return the predictions of the model for the rows of `X`.
 
@@ -118,6 +119,7 @@ class BatchModel:
                 f"{self.model} gives no probabilities; choose metrics that need none"
             ) from error
 
+    @panics_as_errors()
     def learn(self, X: Any, y: Any) -> None:
         """Learn the rows of `X` with targets `y`."""
         if self.in_batches:
@@ -136,7 +138,7 @@ class BatchModel:
             pairs = list(zip(_rows(X), to_list(y), strict=True))
             return refused_rows(lambda n: self.model.learn_one(*pairs[n]), len(pairs))
         try:
-            self.model.learn_many(X, y)
+            self.learn(X, y)
         except FATAL:
             raise
         except Exception:  # noqa: BLE001 - a model may be any code

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fenchel_stream.errors import CheckpointError, ConfigError, DataError
+from fenchel_stream.errors import CheckpointError, ConfigError, DataError, panics_as_errors
 
 FATAL = (ConfigError, CheckpointError, OSError, MemoryError)
 """Errors that no row is to blame for: they end a run."""
@@ -62,7 +62,8 @@ def refused_rows(use: Callable[[int], object], count: int) -> dict[int, str]:
     refused = {}
     for number in range(count):
         try:
-            use(number)
+            with panics_as_errors():
+                use(number)
         except FATAL:
             raise
         except Exception as error:  # noqa: BLE001 - a model may be any code

@@ -11,6 +11,7 @@ from typing import Any
 from river import metrics
 from river.metrics.base import BinaryMetric
 
+from fenchel_stream.errors import panics_as_errors
 from fenchel_stream.evaluation.batch_model import Predictions
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,8 @@ def _value(metric: Any) -> float:
         if len([label for label, count in counts.items() if count]) < 2:
             return nan
     try:
-        value = metric.get()
+        with panics_as_errors():
+            value = metric.get()
     except Exception:  # noqa: BLE001 - a metric may divide by what is still 0
         return nan
     return float(value) if isinstance(value, Real) else nan
@@ -178,8 +180,9 @@ def _update(
         update = metric.update
         label = prediction = None
         try:
-            for label, prediction in zip(truth, predictions, strict=True):
-                update(label, prediction)
+            with panics_as_errors():
+                for label, prediction in zip(truth, predictions, strict=True):
+                    update(label, prediction)
         except Exception as error:  # noqa: BLE001 - a metric may refuse a value in any way
             faults[number] = (
                 f"label {label!r}, prediction {prediction!r}: {type(error).__name__}: {error}"

@@ -31,12 +31,14 @@ from river import (
     naive_bayes,
     neighbors,
     preprocessing,
+    stats,
     tree,
     utils,
 )
 from river import (
     evaluate as river_evaluate,
 )
+from river.dummy import StatisticRegressor
 
 from fenchel_stream import evaluate
 from fenchel_stream.errors import ConfigError, DataError
@@ -612,3 +614,20 @@ class TestPlot:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(ConfigError, match=r"pip install fenchel-stream\[plots\]"):
             result.plot()
+
+
+def test_a_compiled_part_that_gives_up_refuses_a_row() -> None:
+    """The quantile of what is no number is a panic in Rust, which is no `Exception` in Python."""
+    X, y = pl.DataFrame({"x": [1.0, 2.0]}), pl.Series([nan, 2.0])
+    tests = [
+        Prequential(
+            StatisticRegressor(stats.RollingQuantile(0.5, window_size=3)),
+            metrics.MAE(),
+            tolerant=tolerant,
+        )
+        for tolerant in (True, False)
+    ]
+    (refusal,) = tests[0].step(X, y).refusals
+    assert refusal.detail.startswith("a compiled part has given up: Value is NaN")
+    with pytest.raises(DataError, match="a compiled part has given up"):
+        tests[1].step(X, y)
