@@ -42,6 +42,10 @@ class DelayedRows:
         batches = deque((_freeze(X), _freeze(y), *others) for X, y, *others in self.batches)
         return {"batches": batches, "rows": self.rows}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.check_restored()
+
     def check_restored(self) -> None:
         """Turn the plain data of a checkpoint into frames, and make sure that they fit.
 

@@ -52,6 +52,10 @@ class KeyedRows:
     def __getstate__(self) -> dict[str, Any]:
         return {"_stored": freeze_frame(self._remaining())}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.check_restored()
+
     def check_restored(self) -> None:
         """Turn the plain frame of a checkpoint into rows, and make sure that they have keys.
 
