@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct):
     """What the manifest of a checkpoint holds; the attributes are those of `CheckpointInfo`."""
 
     format: int
-    created: datetime
+    created: Annotated[datetime, msgspec.Meta(tz=True)]
     meta: dict[str, Any]
     versions: dict[str, str]
     files: dict[str, File]
@@ -81,11 +81,16 @@ class CheckpointInfo:
     aliases: tuple[str, ...] = ()
     damage: str = ""
 
+    @property
+    def records(self) -> int | None:
+        """How many records the run had read, None if it does not say."""
+        count = self.meta.get("records")
+        return count if type(count) is int else None
+
     def __str__(self) -> str:
         if self.created is None:
             return f"{self.name}  {self.damage}"
-        count = self.meta.get("records")
-        records = f"  {count:,} records" if isinstance(count, int) else ""
+        records = "" if self.records is None else f"  {self.records:,} records"
         aliases = f"  {', '.join(self.aliases)}" if self.aliases else ""
         created = f"{self.created:%Y-%m-%d %H:%M:%S %Z}"
         return f"{self.name}  {created}{records}  {self.size:,} bytes{aliases}"

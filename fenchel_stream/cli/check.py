@@ -51,7 +51,7 @@ def _check_checkpoint(learner: Learner) -> None:
     checkpoints = learner.checkpoints
     if (origin := checkpoints.origin()) is not None:
         origin.store.verify(origin.info.name)
-        records = origin.info.meta.get("records", 0)
+        records = origin.info.records or 0
         path = origin.info.path
         _show("checkpoint", f"{path}: a run resumes from it, after {records:,} records")
     elif checkpoints.settings is not None:

@@ -61,5 +61,5 @@ def _alias(options: argparse.Namespace) -> None:
 def _rollback(options: argparse.Namespace) -> None:
     with open_store(options.directory) as store:
         info = store.roll_back(options.name, options.back or 0)
-    after = f" after {info.meta['records']:,} records" if "records" in info.meta else ""
+    after = "" if info.records is None else f" after {info.records:,} records"
     show(f"{info.name}: the next run resumes from it{after}")

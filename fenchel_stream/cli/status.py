@@ -50,7 +50,7 @@ def execute(options: argparse.Namespace) -> None:
             case dict():
                 text = ", ".join(f"{name} {_format(figure)}" for name, figure in value.items())
             case list():
-                text = ", ".join(value)
+                text = ", ".join(map(str, value))
             case _:
                 text = _format(value)
         show(f"{key.replace('_', ' '):<12} {text or 'none'}")

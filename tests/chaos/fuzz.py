@@ -29,7 +29,7 @@ from tests.late_labels.test_late_labels import write
 from tests.runs import learn, rows, start, write_jsonl
 
 LEARNT, ALL = 60, 100
-MEMORY, SECONDS = 2 << 30, 60
+MEMORY, SECONDS = 2 << 30, 120
 """What a process may take beside the memory that it has from the start."""
 
 SHARES, INPUTS = 3, 600
@@ -83,8 +83,13 @@ def confined(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(SECONDS)
-    main(["checkpoint", "list", str(Path(arguments[1]).parent / "checkpoints")])
-    return main(arguments)
+    checkpoints = Path(arguments[1]).parent / "checkpoints"
+    for ask in (["checkpoint", "list"], ["checkpoint", "verify"], ["status"], ["status", "--json"]):
+        main([*ask, str(checkpoints)])
+    main(["check", arguments[1]])
+    code = main(arguments)
+    main(["checkpoint", "rollback", str(checkpoints), max(map(str, checkpoints.glob("0*")))[-8:]])
+    return code
 
 
 def fuzz(folder: Path, random: Random, *, make: Make, count: int) -> Figures:
