@@ -106,6 +106,12 @@ def lock(descriptor: int) -> None:
         ) from None
 
 
+def synchronise(file: IO[bytes]) -> None:
+    """Wait until the disk has what was written to `file`."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def replace(path: Path, content: bytes) -> None:
     """Give a file this content in one step. A reader sees the old content or the new.
 
@@ -120,8 +126,7 @@ def replace(path: Path, content: bytes) -> None:
     try:
         with new.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            synchronise(file)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

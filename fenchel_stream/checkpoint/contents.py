@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from fenchel_stream.checkpoint.disk import create, open_regular, read, synchronise, write
+from fenchel_stream.checkpoint.disk import create, open_regular, read, write
 from fenchel_stream.checkpoint.manifest import Manifest
 from fenchel_stream.errors import CheckpointError
+from fenchel_stream.files import synchronise
 from fenchel_stream.state import pack, restore
 from fenchel_stream.state.arrays import is_array
 from fenchel_stream.state.classes import container_of, keeps_all_in_attributes, slots

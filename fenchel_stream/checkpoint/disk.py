@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.files import PRIVATE, open_to_append
+from fenchel_stream.files import PRIVATE, open_to_append, synchronise
 
 FOLDER = 0o700
 """Mode of the directories of checkpoints: state and settings may be secret."""
@@ -61,12 +61,6 @@ def read(path: Path) -> bytes:
     """Return the content of a file; the errors are those of `open_regular`."""
     with open_regular(path) as file:
         return file.read()
-
-
-def synchronise(file: IO[bytes]) -> None:
-    """Wait until the disk has what was written to `file`."""
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def synchronise_directory(path: Path) -> None:

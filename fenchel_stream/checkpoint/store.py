@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from fenchel_stream.checkpoint.aliases import read_aliases, write_alias
 from fenchel_stream.checkpoint.contents import Contents, read_into
-from fenchel_stream.checkpoint.disk import Lock, create, read, synchronise, write
+from fenchel_stream.checkpoint.disk import Lock, create, read, write
 from fenchel_stream.checkpoint.manifest import (
     CheckpointInfo,
     UnknownFormatError,
@@ -28,7 +28,7 @@ from fenchel_stream.checkpoint.manifest import (
 )
 from fenchel_stream.checkpoint.numbered import NumberedDirectories, is_reserved, reason
 from fenchel_stream.errors import CheckpointError, ConfigError
-from fenchel_stream.files import PRIVATE
+from fenchel_stream.files import PRIVATE, synchronise
 
 log = logging.getLogger(__name__)
 

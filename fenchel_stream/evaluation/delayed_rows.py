@@ -10,13 +10,13 @@ import polars as pl
 
 from fenchel_stream.errors import CheckpointError
 from fenchel_stream.evaluation.batch_model import Predictions, rows_of
-from fenchel_stream.state.frames import freeze_frame, thaw_frame
+from fenchel_stream.state.frames import KeepsFrames, freeze_frame, thaw_frame
 
 Rows = tuple[Any, Any, Predictions, Sequence[str]]
 """Features, targets, predictions, and the places of the rows in their stream, if they are known."""
 
 
-class DelayedRows:
+class DelayedRows(KeepsFrames):
     """A queue of rows with their targets, predictions and places, in the batches of their arrival.
 
     In a checkpoint, frames and series of polars are plain data: `freeze_frame` converts them.
@@ -41,10 +41,6 @@ class DelayedRows:
     def __getstate__(self) -> dict[str, Any]:
         batches = deque((_freeze(X), _freeze(y), *others) for X, y, *others in self.batches)
         return {"batches": batches, "rows": self.rows}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.check_restored()
 
     def check_restored(self) -> None:
         """Turn the plain data of a checkpoint into frames, and make sure that they fit.

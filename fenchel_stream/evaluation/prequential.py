@@ -164,13 +164,13 @@ class Prequential:
         RefusedRowsError
             The test is tolerant, and the model refuses some of the rows.
         """
-        if not self.tolerant:
-            return self.model.predict(X, self.like)
         try:
             return self.model.predict(X, self.like)
         except FATAL:
             raise
         except Exception:
+            if not self.tolerant:
+                raise
             refused = refused_rows(
                 lambda number: self.model.predict(rows_of(X, number, number + 1), self.like), len(X)
             )

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from fenchel_stream.errors import CheckpointError
-from fenchel_stream.state.frames import freeze_frame, thaw_frame
+from fenchel_stream.state.frames import KeepsFrames, freeze_frame, thaw_frame
 
 SLACK = 1024
 """Removed rows stay in memory until their number exceeds twice that of the other rows plus this."""
@@ -23,7 +23,7 @@ CHUNKS = 64
 KEY_AND_TIME = {"key": pl.String, "time": pl.Float64}
 
 
-class KeyedRows:
+class KeyedRows(KeepsFrames):
     """A frame of rows, oldest first. Each has a unique key, and may have a time.
 
     The cost of adding or taking a batch does not depend on the number of rows. The state for a
@@ -51,10 +51,6 @@ class KeyedRows:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_stored": freeze_frame(self._remaining())}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.check_restored()
 
     def check_restored(self) -> None:
         """Turn the plain frame of a checkpoint into rows, and make sure that they have keys.

@@ -17,8 +17,7 @@ PLAIN = {pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64}
 PLAIN |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
 """Types of polars columns that NumPy has too."""
 
-_PLAIN = {nw.Boolean, nw.Float32, nw.Float64, nw.Int8, nw.Int16, nw.Int32, nw.Int64}
-_PLAIN |= {nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64}
+_PLAIN = {nw.Boolean, *(getattr(nw, kind.__name__) for kind in PLAIN)}
 """Types of narwhals columns that NumPy has too."""
 
 

@@ -246,12 +246,12 @@ def build_metrics(config: Config) -> metrics.base.Metrics:
 
 
 def _metric(name: str) -> metrics.base.Metric:
-    cls: Any = getattr(metrics, name, None)
-    if not _scores_predictions(cls):
-        known = {key.lower(): key for key in metrics.__all__ if _scores_predictions(key)}
+    cls = _metric_class(name)
+    if cls is None:
+        known = {key.lower(): key for key in metrics.__all__ if _metric_class(key)}
         near = get_close_matches(name.lower(), known, 1)
         hint = f", did you mean {known[near[0]]}?" if near else ""
-        if inspect.isclass(cls) and name in metrics.__all__:
+        if name in metrics.__all__ and inspect.isclass(getattr(metrics, name, None)):
             raise ConfigError(
                 f"metrics.names: {name} scores something else than predictions of a class or a "
                 f"number{hint}"
@@ -268,9 +268,10 @@ def _metric(name: str) -> metrics.base.Metric:
     return metric
 
 
-def _scores_predictions(metric: Any) -> bool:
-    cls = getattr(metrics, metric, None) if isinstance(metric, str) else metric
-    return inspect.isclass(cls) and issubclass(cls, metrics.base.Metric)
+def _metric_class(name: str) -> type[metrics.base.Metric] | None:
+    """Return the class of a metric that scores predictions, None if there is none of that name."""
+    cls = getattr(metrics, name, None)
+    return cls if inspect.isclass(cls) and issubclass(cls, metrics.base.Metric) else None
 
 
 def _is_number(metric: metrics.base.Metric) -> bool:

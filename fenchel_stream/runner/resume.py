@@ -12,7 +12,12 @@ from typing import Annotated, Any, NamedTuple, Self, TypedDict
 import msgspec
 
 from fenchel_stream.checkpoint import CheckpointInfo, CheckpointStore
-from fenchel_stream.errors import CheckpointError, DataError, FenchelStreamError, is_panic
+from fenchel_stream.errors import (
+    CheckpointError,
+    FenchelStreamError,
+    is_panic,
+    panics_as_errors,
+)
 from fenchel_stream.runner.config import Config, difference
 from fenchel_stream.runner.outputs import Marks
 from fenchel_stream.streams.source import Position
@@ -244,20 +249,18 @@ def using_state(untried: bool) -> Iterator[None]:
     fenchel_stream.errors.CheckpointError: the state that was restored does not work: KeyError:
     'weights': choose another checkpoint, or another directory to start anew
     """
-    try:
-        yield
-    except (FenchelStreamError, OSError, MemoryError):
-        raise
-    except BaseException as error:
-        panic = is_panic(error)
-        if untried and (panic or isinstance(error, Exception)):
-            raise CheckpointError(
-                f"the state that was restored does not work: {type(error).__name__}: {error}: "
-                "choose another checkpoint, or another directory to start anew"
-            ) from error
-        if panic:
-            raise DataError(f"a part of the model has given up: {error}") from error
-        raise
+    with panics_as_errors():
+        try:
+            yield
+        except (FenchelStreamError, OSError, MemoryError):
+            raise
+        except BaseException as error:
+            if untried and (is_panic(error) or isinstance(error, Exception)):
+                raise CheckpointError(
+                    f"the state that was restored does not work: {type(error).__name__}: {error}: "
+                    "choose another checkpoint, or another directory to start anew"
+                ) from error
+            raise
 
 
 def _check(info: CheckpointInfo) -> None:

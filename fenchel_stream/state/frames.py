@@ -1,11 +1,12 @@
 """Polars frames as plain values that a checkpoint can hold, and back.
 
-An object that keeps frames uses these functions in its `__getstate__`. No format of polars is used:
-its readers end the process where bytes were changed on purpose.
+An object that keeps frames is a `KeepsFrames`. No format of polars is used: its readers end the
+process where bytes were changed on purpose.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,27 @@ ARRAYS |= {pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
 """Types of columns that NumPy has too."""
 
 Plain = dict[str, Any]
+
+
+class KeepsFrames(ABC):
+    """Base of objects that keep frames, and give them to `freeze_frame` in their `__getstate__`.
+
+    A copy and a pickle then turn the plain values into frames as a restored checkpoint does.
+    """
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.check_restored()
+
+    @abstractmethod
+    def check_restored(self) -> None:
+        """Turn the plain values into frames, and make sure that they fit.
+
+        Raises
+        ------
+        CheckpointError
+            They do not.
+        """
 
 
 def freeze_frame(frame: pl.DataFrame) -> Plain:

@@ -32,9 +32,10 @@ WATCHED = (
     *(
         str(Path(package.__path__[0], name))
         for package, names in (
-            (fenchel_stream, ("checkpoint/store.py", "checkpoint/disk.py", "checkpoint/manifest.py",
-                              "checkpoint/contents.py", "checkpoint/numbered.py",
-                              "runner/learner.py", "runner/resume.py", "runner/outputs.py")),
+            (fenchel_stream, ("files.py", "checkpoint/store.py", "checkpoint/disk.py",
+                              "checkpoint/manifest.py", "checkpoint/contents.py",
+                              "checkpoint/numbered.py", "runner/learner.py",
+                              "runner/resume.py", "runner/outputs.py")),
             (fenchel_connectors, ("jsonl_sink.py", "kafka/source.py", "kafka/reader.py")),
         )
         for name in names

@@ -321,6 +321,26 @@ def test_a_transaction_of_another_run_that_does_not_end(
     first.close()
 
 
+@contextmanager
+def hanging(
+    sink: KafkaSink, monkeypatch: pytest.MonkeyPatch, *, committed_first: bool
+) -> Iterator[KafkaProducer]:
+    """Let the producer of a sink wait in its next commit, before or after the brokers have it."""
+    release, stuck = threading.Event(), sink._publisher._producer
+    commit = stuck.commit_transaction
+
+    def hang() -> None:
+        if committed_first:
+            commit()
+        release.wait(PATIENCE)
+
+    monkeypatch.setattr(stuck, "commit_transaction", hang)
+    try:
+        yield stuck
+    finally:
+        release.set()
+
+
 @pytest.mark.parametrize("committed_first", [True, False])
 def test_a_transaction_that_does_not_end_is_begun_anew(
     broker: Broker,
@@ -334,18 +354,9 @@ def test_a_transaction_that_does_not_end_is_begun_anew(
     topic = broker.topic()
     sink = KafkaSink(f"//{broker.bootstrap}/{topic}", writer="a", transactional=True)
     sink.write([{"where": "f:0"}])
-    release, stuck = threading.Event(), sink._publisher._producer
-    commit = stuck.commit_transaction
-
-    def hang() -> None:
-        if committed_first:
-            commit()
-        release.wait(PATIENCE)
-
-    monkeypatch.setattr(stuck, "commit_transaction", hang)
-    sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
-    sink.write([{"where": "f:21"}])
-    release.set()
+    with hanging(sink, monkeypatch, committed_first=committed_first) as stuck:
+        sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
+        sink.write([{"where": "f:21"}])
     sink.close()
     stuck.close(timeout=1)
     assert [one["where"] for one in committed(broker, topic, 22)] == [f"f:{n}" for n in range(22)]
@@ -364,18 +375,10 @@ def test_partitions_that_are_added_before_a_transaction_hangs(
     sink.write([{"where": "f:0"}])
     with broker.admin() as admin:
         admin.create_partitions({topic: 3})
-    release, stuck = threading.Event(), sink._publisher._producer
-    commit = stuck.commit_transaction
-    until(lambda: len(stuck.partitions_for(topic)) == 3)
-
-    def hang() -> None:
-        commit()
-        release.wait(PATIENCE)
-
-    monkeypatch.setattr(stuck, "commit_transaction", hang)
-    sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
-    sink.write([{"where": "f:21"}])
-    release.set()
+    with hanging(sink, monkeypatch, committed_first=True) as stuck:
+        until(lambda: len(stuck.partitions_for(topic)) == 3)
+        sink.write([{"where": f"f:{n}"} for n in range(1, 21)])
+        sink.write([{"where": "f:21"}])
     sink.close()
     assert sorted(sink.position["offsets"]) == ["0", "1", "2"]
     records = broker.read(topic, 22, (0, 1, 2), isolation_level="read_committed")

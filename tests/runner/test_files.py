@@ -87,15 +87,19 @@ def test_late_labels_are_no_output(how: str, tmp_path: Path) -> None:
     assert labels.read_bytes() == content
 
 
+def assert_it_stays(file: Path, key: str, content: bytes) -> None:
+    """Assert that a run does not begin if a file with this content is to be its output."""
+    file.write_bytes(content)
+    url = write_csv(file.with_name("data.csv"), rows(30))
+    with pytest.raises(ConfigError, match="exists and is no output of a run"):
+        learn(file.parent, url, output={key: str(file)})
+    assert file.read_bytes() == content
+
+
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("key", ["predictions", "rejects", "plot"])
 def test_a_file_that_no_run_has_written_stays(key: str, content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "mine.png"
-    file.write_bytes(content)
-    url = write_csv(tmp_path / "data.csv", rows(30))
-    with pytest.raises(ConfigError, match="exists and is no output of a run"):
-        learn(tmp_path, url, output={key: str(file)})
-    assert file.read_bytes() == content
+    assert_it_stays(tmp_path / "mine.png", key, content)
 
 
 @given(content=st.binary(min_size=1) | st.text(min_size=1).map(str.encode))
@@ -113,12 +117,7 @@ def test_nor_does_any_other_content(
 
 @pytest.mark.parametrize(("key", "content"), [("rejects", PREDICTION), ("predictions", LETTER)])
 def test_the_output_of_another_kind_stays(key: str, content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "earlier.jsonl"
-    file.write_bytes(content)
-    url = write_csv(tmp_path / "data.csv", rows(30))
-    with pytest.raises(ConfigError, match="exists and is no output of a run"):
-        learn(tmp_path, url, output={key: str(file)})
-    assert file.read_bytes() == content
+    assert_it_stays(tmp_path / "earlier.jsonl", key, content)
 
 
 def test_mended_letters_stay(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ PATIENCE = 5.0
 """Seconds for a whole request, from the connection to the last byte of the answer."""
 
 CONNECTIONS = 64
-"""Number of clients served at a time. Any further one is hung up on at once, so that clients cannot
-take the descriptors that checkpoints and outputs need."""
+"""Number of clients served at a time. Another one takes the place of the oldest, so that clients
+cannot take the descriptors that checkpoints and outputs need."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class HttpServer:
 
     No client blocks another one, or the run. A client that has not asked its question and read the
     answer after `PATIENCE` seconds is hung up on, however it spends them: silent, byte by byte, or
-    in a TLS handshake. So is at once a client beyond `CONNECTIONS` others.
+    in a TLS handshake. So is the oldest of `CONNECTIONS` clients at once when another one comes.
 
     Parameters
     ----------
